@@ -1,0 +1,1 @@
+"""The built-in decoders, one module per format; each is found by its entry point, like anyone's plug-in."""

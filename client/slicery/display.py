@@ -1,0 +1,81 @@
+"""What the command line shows: tables for people, tab-separated lines for pipes, JSON when asked for."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.table import Table
+
+from slicery.errors import ServiceError, SliceryError
+
+
+def show_json(body: Any) -> None:
+    """Write one JSON document as one line."""
+    typer.echo(json.dumps(body, separators=(",", ":")))
+
+
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Write rows as a table to a terminal, and as tab-separated lines, without a heading, elsewhere."""
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    if not sys.stdout.isatty():
+        for row in cells:
+            typer.echo("\t".join(row))
+        return
+    table = Table(*columns, box=None, pad_edge=False)
+    for row in cells:
+        table.add_row(*row)
+    Console(markup=False, highlight=False).print(table)
+
+
+def show_fields(fields: Mapping[str, object]) -> None:
+    """Write named values, one a line, leaving out those that are None."""
+    width = max(map(len, fields))
+    for name, value in fields.items():
+        if value is not None:
+            text = json.dumps(value) if isinstance(value, (dict, list)) else value
+            typer.echo(f"{name:<{width}}  {text}")
+
+
+def show_error(exc: SliceryError | OSError, *, as_json: bool) -> None:
+    """Write an error to standard error as one line, or as one JSON document."""
+    if as_json:
+        typer.echo(json.dumps({"error": _problem(exc)}, separators=(",", ":")), err=True)
+        return
+    notes = ", ".join(getattr(exc, "__notes__", ()))
+    text = " ".join(f"{exc}{f' ({notes})' if notes else ''}".split())
+    typer.echo(f"slicery: {text}", err=True)
+
+
+@contextmanager
+def progress_bar(description: str) -> Iterator[Callable[[int, int], object] | None]:
+    """Show a bar of bytes on standard error while the block runs; give None when that is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(description, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total or None)
+
+
+def _problem(exc: SliceryError | OSError) -> dict[str, Any]:
+    if isinstance(exc, ServiceError):
+        return exc.problem
+    problem: dict[str, Any] = {"code": type(exc).__name__, "detail": str(exc)}
+    if notes := getattr(exc, "__notes__", None):
+        problem["notes"] = notes
+    if cause := getattr(exc, "problem", None):
+        problem["problem"] = cause
+    return problem

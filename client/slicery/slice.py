@@ -1,0 +1,223 @@
+"""A slice: one element of a partition, as records, decoded bytes or a valid file."""
+
+from __future__ import annotations
+
+import builtins
+import io
+import json
+import os
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from slicery import decode
+from slicery.errors import ConfigurationError, InvalidTicket, SliceryError
+from slicery.fetch import Signer, fetch
+from slicery.files import write_file
+from slicery.ticket import JsonObject, Ticket
+
+if TYPE_CHECKING:
+    from slicery.transport import Transport
+
+READ_BUFFER_BYTES = 256 << 10
+
+
+class Slice:
+    """One slice: a ticket and the service's URL, or a reference that gets its ticket when it is first needed.
+
+    It can be pickled and written as JSON, and read anywhere; a key never travels with it. Reading talks to
+    the object store alone; the service is asked only for a reference's ticket and when a ticket has expired.
+    """
+
+    __slots__ = ("_ticket", "_transport", "api_url", "index", "partition")
+
+    def __init__(
+        self,
+        partition: str,
+        index: int,
+        *,
+        api_url: str | None = None,
+        ticket: Ticket | None = None,
+        transport: Transport | None = None,
+    ) -> None:
+        self.partition = partition
+        self.index = index
+        self.api_url = transport.url if transport else api_url
+        self._ticket = ticket
+        self._transport = transport
+
+    @classmethod
+    def from_ticket(
+        cls, ticket: Ticket, api_url: str | None = None, transport: Transport | None = None
+    ) -> Slice:
+        """Wrap a ticket; with the service's URL it can be renewed when it expires."""
+        return cls(ticket.partition, ticket.index, api_url=api_url, ticket=ticket, transport=transport)
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> Slice:
+        """Read what `to_json` wrote, of a slice or of a reference, or a plain ticket of the service."""
+        if "files" in body:
+            return cls.from_ticket(Ticket.from_json(body), body.get("api_url"))
+        try:
+            return cls(str(body["partition"]), int(body["index"]), api_url=body["api_url"])
+        except (KeyError, TypeError, ValueError) as exc:
+            raise InvalidTicket(
+                f"expected a ticket, or api_url, partition and index; found {sorted(body)}"
+            ) from exc
+
+    def to_json(self) -> JsonObject:
+        """Return the expanded ticket and `api_url`; of a reference, api_url, partition and index."""
+        if self._ticket is None:
+            return {"api_url": self.api_url, "partition": self.partition, "index": self.index}
+        return {**self._ticket.to_json(), "api_url": self.api_url}
+
+    def ref(self) -> Slice:
+        """Return a reference to this slice: under 300 bytes, good as long as the partition is."""
+        return Slice(self.partition, self.index, api_url=self.api_url, transport=self._transport)
+
+    def __reduce__(self) -> tuple[Callable[[bytes], Slice], tuple[bytes]]:
+        return _unpickle, (zlib.compress(json.dumps(self.to_json(), separators=(",", ":")).encode()),)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Slice) and (self.partition, self.index) == (other.partition, other.index)
+
+    def __hash__(self) -> int:
+        return hash((self.partition, self.index))
+
+    def __repr__(self) -> str:
+        return f"Slice({self.partition!r}, {self.index})"
+
+    @property
+    def ticket(self) -> Ticket:
+        """The ticket; a reference asks the service for one now."""
+        if self._ticket is None:
+            self._ticket = self._renew()
+        return self._ticket
+
+    @property
+    def count(self) -> int:
+        """How many records this slice holds."""
+        return self.ticket.records.count
+
+    @property
+    def first(self) -> int:
+        """The number, within the dataset, of this slice's first record."""
+        return self.ticket.records.first
+
+    @property
+    def expires_at(self) -> datetime:
+        """Until when the URLs are good (UTC)."""
+        return self.ticket.expires_at
+
+    def records(self) -> Iterator[Any]:
+        """Yield the records, as the format's decoder gives them.
+
+        Raises:
+            FetchError: a part could not be fetched; DatasetChanged when the object is no longer the same.
+            DecodeError: the bytes are not what the ticket says. The last checks come at the end: read all.
+        """
+        return self._noted(decode.records(self.ticket, self._reader()))
+
+    def open(self) -> io.BufferedReader:
+        """Open the decoded bytes of the records as a binary file, read as they come."""
+        return io.BufferedReader(_BlockFile(self._decoded()), READ_BUFFER_BYTES)
+
+    def bytes(self) -> builtins.bytes:
+        """Return the decoded bytes of the records, as they stand in the file."""
+        return b"".join(self._decoded())
+
+    def raw(self) -> builtins.bytes:
+        """Return the slice as a valid file of its format, as fetched; of several files, one after another."""
+        return b"".join(self._raw())
+
+    def open_raw(self) -> io.BufferedReader:
+        """Open what `raw` returns as a binary file, read as it comes."""
+        return io.BufferedReader(_BlockFile(self._raw()), READ_BUFFER_BYTES)
+
+    def to_file(self, path: str | os.PathLike[str]) -> list[Path]:
+        """Write the slice as a valid file of its format; it appears under its name when it is whole.
+
+        A folder gets each file under its ticket's name. Elsewhere a slice of several files is written as one,
+        which takes that they are of one media type. Returns the paths that were written.
+        """
+        path = Path(path)
+        files = self.ticket.files
+        if path.is_dir():
+            targets = [path / Path(file.name).name for file in files]
+            for ordinal, target in enumerate(targets):
+                write_file(target, self._noted(self._reader()(ordinal)))
+            return targets
+        if len({file.media_type for file in files}) > 1:
+            raise ValueError(
+                f"this slice has {len(files)} files of different types; give a folder to write them to"
+            )
+        write_file(path, self._raw())
+        return [path]
+
+    def _decoded(self) -> Iterator[builtins.bytes]:
+        return self._noted(decode.record_bytes(self.ticket, self._reader()))
+
+    def _raw(self) -> Iterator[builtins.bytes]:
+        read_file = self._reader()
+        return self._noted(chain.from_iterable(map(read_file, range(len(self.ticket.files)))))
+
+    def _reader(self) -> decode.ReadFile:
+        signer = Signer(self.ticket, self._renew if self.api_url else None)
+        return lambda ordinal: fetch(signer, ordinal)
+
+    def _renew(self) -> Ticket:
+        from slicery.transport import transport_for
+
+        if self.api_url is None:
+            raise ConfigurationError(f"{self!r} does not say which service it belongs to")
+        transport = self._transport or transport_for(self.api_url)
+        self._ticket = Ticket.from_json(
+            transport.get(f"/v1/partitions/{quote(self.partition, safe='')}/slices/{self.index}")
+        )
+        return self._ticket
+
+    def _noted(self, items: Iterator[Any]) -> Iterator[Any]:
+        """Say in an error's notes which slice it happened in."""
+        try:
+            yield from items
+        except SliceryError as exc:
+            exc.add_note(f"in slice {self.index} of partition {self.partition}")
+            raise
+
+
+class _BlockFile(io.RawIOBase):
+    """A stream of blocks as an unbuffered binary file; closing it stops the stream."""
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        super().__init__()
+        self._blocks = blocks
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer with what is left of the current block, or with the next; 0 is the end."""
+        while not self._rest:
+            block = next(self._blocks, None)
+            if block is None:
+                return 0
+            self._rest = memoryview(block)
+        n_bytes = min(len(buffer), len(self._rest))
+        buffer[:n_bytes] = self._rest[:n_bytes]
+        self._rest = self._rest[n_bytes:]
+        return n_bytes
+
+    def close(self) -> None:
+        close = getattr(self._blocks, "close", None)
+        if close and not self.closed:
+            close()
+        super().close()
+
+
+def _unpickle(packed: bytes) -> Slice:
+    return Slice.from_json(json.loads(zlib.decompress(packed)))

@@ -1,0 +1,1 @@
+"""Slicery service: registers datasets, plans partitions, signs tickets."""

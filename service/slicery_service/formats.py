@@ -1,0 +1,177 @@
+"""The formats the service knows: what they hold, how they are cut, how they are recognised.
+
+A format's descriptor is an entry point in the group `slicery.formats`, beside its indexer, its decoder and,
+where its slices need one, its wrapper. The service describes and checks formats without importing workers.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from slicery_service.compression import Compression, peek, sniff
+from slicery_service.errors import InvalidRequest, UnknownFormat
+
+GROUP = "slicery.formats"
+
+log = logging.getLogger(__name__)
+
+
+class NoOptions(BaseModel):
+    """A format that takes no options at registration."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class TextOptions(BaseModel):
+    """Options of plain text."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    encoding: Literal["utf-8", "latin-1"] | None = Field(
+        default=None, description="character encoding; detected while indexing when absent"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """What the service must know of a format.
+
+    `kind` is its index kind (DESIGN: records, chunks, tiles, columns), `unit` the word for one record,
+    `suffixes` the usual endings of a key without `.gz`, `media_type` that of an uncompressed slice, and
+    `looks_like` tells from the first uncompressed bytes whether they can be of this format. What the
+    `decoder_options` name in a dataset's summary goes with each of its tickets.
+    """
+
+    name: str
+    kind: Literal["records", "chunks", "tiles", "columns"]
+    unit: str
+    description: str
+    suffixes: tuple[str, ...]
+    media_type: str
+    looks_like: Callable[[bytes], bool]
+    options: type[BaseModel] = NoOptions
+    decoder_options: tuple[str, ...] = ()
+
+    def validate_options(self, options: dict[str, Any]) -> dict[str, Any]:
+        """Return the options as they will be kept; InvalidRequest names the one that does not fit."""
+        try:
+            return self.options.model_validate(options).model_dump(exclude_none=True)
+        except ValidationError as exc:
+            first = exc.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "options"
+            known = ", ".join(self.options.model_fields) or "none"
+            raise InvalidRequest(
+                f"option {where!r} of format {self.name}: {first['msg']}, found {first['input']!r}",
+                hint=f"Options of {self.name}: {known}.",
+            ) from exc
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """What an object's name and first bytes say it is."""
+
+    format: str
+    compression: Compression
+
+
+def all_formats() -> list[Format]:
+    """Return the formats that could be loaded, by name."""
+    return [_loaded()[name] for name in sorted(_loaded())]
+
+
+def get(name: str) -> Format:
+    """Return the format of this name; UnknownFormat lists the ones there are."""
+    try:
+        return _loaded()[name]
+    except KeyError:
+        raise UnknownFormat(
+            f"there is no format {name!r}", hint=f"Formats: {', '.join(sorted(_loaded()))}."
+        ) from None
+
+
+def detect(key: str, head: bytes) -> Detection:
+    """Tell format and compression from a key and the object's first bytes (up to 64 KiB).
+
+    A telling suffix outweighs the content, so that a damaged FASTQ fails as FASTQ instead of passing as text.
+    """
+    text, stem = peek(head), _without_compression_suffix(key.lower())
+    ranked = sorted(all_formats(), key=lambda each: _score(each, stem, text), reverse=True)
+    if not ranked or _score(ranked[0], stem, text) <= 0:
+        raise UnknownFormat(
+            f"the format of {key!r} could not be told from its name and first bytes",
+            hint=f"Name it in `format`: {', '.join(each.name for each in all_formats())}.",
+        )
+    return Detection(ranked[0].name, sniff(head))
+
+
+def looks_like_fastq(text: bytes) -> bool:
+    """FASTQ begins with `@`, and a later line with `+` (Cock et al. 2010, doi:10.1093/nar/gkp1137)."""
+    lines = text.split(b"\n")
+    return text.startswith(b"@") and (len(lines) < 4 or any(line.startswith(b"+") for line in lines[2:]))
+
+
+def looks_like_text(text: bytes) -> bool:
+    """Text holds no NUL and few control characters."""
+    sample = text[:4096]
+    control = sum(byte < 32 and byte not in b"\t\n\r\f\x1b" for byte in sample)
+    return bool(sample) and b"\0" not in sample and control * 50 <= len(sample)
+
+
+FASTQ = Format(
+    name="fastq",
+    kind="records",
+    unit="read",
+    description="Sequencing reads with qualities",
+    suffixes=(".fastq", ".fq"),
+    media_type="text/plain",
+    looks_like=looks_like_fastq,
+)
+
+TEXT = Format(
+    name="text",
+    kind="records",
+    unit="line",
+    description="Lines of text",
+    suffixes=(".txt", ".log", ".text", ".lst"),
+    media_type="text/plain",
+    looks_like=looks_like_text,
+    options=TextOptions,
+    decoder_options=("encoding",),
+)
+
+
+@lru_cache(maxsize=1)
+def _loaded() -> dict[str, Format]:
+    points: dict[str, EntryPoint] = {}
+    for point in entry_points(group=GROUP):
+        other = points.setdefault(point.name, point)
+        if other.value != point.value:
+            raise RuntimeError(f"format {point.name!r} is claimed by {other.value} and by {point.value}")
+    formats = {}
+    for name, point in points.items():
+        try:
+            formats[name] = point.load()
+        except Exception:
+            log.exception("format %s is disabled: its plug-in %s does not load", name, point.value)
+    return formats
+
+
+def _score(each: Format, stem: str, text: bytes) -> int:
+    named = 4 if stem.endswith(each.suffixes) else 0
+    if each is TEXT or each.name == "text":
+        return named + (1 if each.looks_like(text) else 0)
+    return named + (3 if each.looks_like(text) else 0)
+
+
+def _without_compression_suffix(key: str) -> str:
+    for suffix in (".gz", ".bgz", ".bgzf", ".gzip"):
+        if key.endswith(suffix):
+            return key[: -len(suffix)]
+    return key

@@ -1,0 +1,219 @@
+"""Indexes in the database: segments and drafts in, whole indexes out, the recent ones kept in memory.
+
+An index is immutable: what was loaded for a generation stays right for as long as it is kept.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from slicery_service.config import get_settings
+from slicery_service.errors import NotIndexed
+from slicery_service.models import IndexDraft, IndexSegment, StoredObject
+from slicery_service.record_index import RecordIndex, Segment, assemble
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedObject:
+    """One object version that an index describes."""
+
+    bucket: str
+    key: str
+    size_bytes: int
+    etag: str
+    compression: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordIndexes:
+    """The index of a dataset of a record format: an index for each object, in their order."""
+
+    objects: tuple[PinnedObject, ...]
+    indexes: tuple[RecordIndex, ...]
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory taken, in bytes, about."""
+        return sum(index.n_bytes + 1000 for index in self.indexes)
+
+
+def objects_of(session: Session, dataset_id: str, generation: int) -> Sequence[StoredObject]:
+    """Return a generation's objects, in order."""
+    of_generation = select(StoredObject).where(
+        StoredObject.dataset_id == dataset_id, StoredObject.generation == generation
+    )
+    return session.scalars(of_generation.order_by(StoredObject.ordinal)).all()
+
+
+def set_compression(
+    session: Session, dataset_id: str, generation: int, number: int, compression: str
+) -> None:
+    """Record how an object turned out to be compressed."""
+    session.execute(
+        update(StoredObject)
+        .where(
+            StoredObject.dataset_id == dataset_id,
+            StoredObject.generation == generation,
+            StoredObject.ordinal == number,
+        )
+        .values(compression=compression)
+    )
+
+
+def clear_object(session: Session, dataset_id: str, generation: int, number: int) -> None:
+    """Remove an object's segments, so that it can be indexed afresh."""
+    session.execute(
+        delete(IndexSegment).where(
+            IndexSegment.dataset_id == dataset_id,
+            IndexSegment.generation == generation,
+            IndexSegment.object == number,
+        )
+    )
+
+
+def drop_segments_from(session: Session, dataset_id: str, generation: int, number: int, ordinal: int) -> None:
+    """Remove an object's segments from an ordinal on: what an earlier attempt left behind a shorter one."""
+    session.execute(
+        delete(IndexSegment).where(
+            IndexSegment.dataset_id == dataset_id,
+            IndexSegment.generation == generation,
+            IndexSegment.object == number,
+            IndexSegment.ordinal >= ordinal,
+        )
+    )
+
+
+def save_segment(
+    session: Session, dataset_id: str, generation: int, number: int, ordinal: int, segment: Segment
+) -> None:
+    """Save a segment of an object's index; one saved earlier under the same ordinal is replaced."""
+    values = {
+        "first_record": segment.first_record,
+        "n_records": segment.n_records,
+        "start": segment.start,
+        "stop": segment.stop,
+        "payload": segment.to_payload(),
+    }
+    key = {"dataset_id": dataset_id, "generation": generation, "object": number, "ordinal": ordinal}
+    saved = insert(IndexSegment).values(**key, **values)
+    session.execute(saved.on_conflict_do_update(index_elements=list(key), set_=values))
+
+
+def save_draft(
+    session: Session, dataset_id: str, generation: int, number: int, ordinal: int, payload: bytes
+) -> None:
+    """Save what a unit of a job found; a draft of the same unit is replaced."""
+    key = {"dataset_id": dataset_id, "generation": generation, "object": number, "ordinal": ordinal}
+    saved = insert(IndexDraft).values(**key, payload=payload)
+    session.execute(saved.on_conflict_do_update(index_elements=list(key), set_={"payload": payload}))
+
+
+def has_draft(session: Session, dataset_id: str, generation: int, number: int, ordinal: int) -> bool:
+    """Tell whether a unit has saved its draft."""
+    return session.get(IndexDraft, (dataset_id, generation, number, ordinal)) is not None
+
+
+def drafts_of(session: Session, dataset_id: str, generation: int, number: int) -> Iterator[bytes]:
+    """Yield the drafts of an object's units, in order."""
+    of_object = select(IndexDraft.payload).where(
+        IndexDraft.dataset_id == dataset_id, IndexDraft.generation == generation, IndexDraft.object == number
+    )
+    yield from session.scalars(of_object.order_by(IndexDraft.ordinal).execution_options(yield_per=4))
+
+
+def size_bytes(session: Session, dataset_id: str, generation: int) -> int:
+    """Return the size of a generation's index: its payloads."""
+    total = select(func.coalesce(func.sum(func.octet_length(IndexSegment.payload)), 0)).where(
+        IndexSegment.dataset_id == dataset_id, IndexSegment.generation == generation
+    )
+    return int(session.scalar(total) or 0)
+
+
+def n_records(session: Session, dataset_id: str, generation: int) -> int:
+    """Return how many records a generation's index counts."""
+    total = select(func.coalesce(func.sum(IndexSegment.n_records), 0)).where(
+        IndexSegment.dataset_id == dataset_id, IndexSegment.generation == generation
+    )
+    return int(session.scalar(total) or 0)
+
+
+def load(session: Session, dataset_id: str, generation: int) -> RecordIndexes:
+    """Return the index of a generation, from memory if it is kept there; NotIndexed when it is gone."""
+    cache = _cache()
+    kept = cache.get((dataset_id, generation))
+    if kept is None:
+        kept = _load(session, dataset_id, generation)
+        cache.put((dataset_id, generation), kept)
+    return kept
+
+
+def _load(session: Session, dataset_id: str, generation: int) -> RecordIndexes:
+    stored = objects_of(session, dataset_id, generation)
+    if not stored:
+        raise NotIndexed(
+            f"generation {generation} of dataset {dataset_id} has no index any more",
+            hint="Ask again: another generation has taken its place.",
+        )
+    of_generation = select(IndexSegment).where(
+        IndexSegment.dataset_id == dataset_id, IndexSegment.generation == generation
+    )
+    segments: dict[int, list[IndexSegment]] = {each.ordinal: [] for each in stored}
+    for segment in session.scalars(of_generation.order_by(IndexSegment.object, IndexSegment.ordinal)):
+        segments[segment.object].append(segment)
+    objects = tuple(
+        PinnedObject(each.bucket, each.key, each.size_bytes, each.etag, each.compression or "none")
+        for each in stored
+    )
+    indexes = tuple(_assemble(pinned, segments[number]) for number, pinned in enumerate(objects))
+    session.expunge_all()
+    return RecordIndexes(objects, indexes)
+
+
+def _assemble(pinned: PinnedObject, segments: Sequence[IndexSegment]) -> RecordIndex:
+    return assemble(
+        pinned.compression,
+        pinned.size_bytes,
+        [segment.payload for segment in segments],
+        sum(segment.n_records for segment in segments),
+        max((segment.stop for segment in segments), default=0),
+    )
+
+
+class _Cache:
+    """The indexes used last, up to a number of bytes; safe to share between threads."""
+
+    def __init__(self, capacity_bytes: int) -> None:
+        self._capacity = capacity_bytes
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[str, int], RecordIndexes] = OrderedDict()
+        self._size = 0
+
+    def get(self, key: tuple[str, int]) -> RecordIndexes | None:
+        with self._lock:
+            found = self._kept.get(key)
+            if found is not None:
+                self._kept.move_to_end(key)
+            return found
+
+    def put(self, key: tuple[str, int], index: RecordIndexes) -> None:
+        with self._lock:
+            if key in self._kept:
+                return
+            self._kept[key] = index
+            self._size += index.n_bytes
+            while self._size > self._capacity and len(self._kept) > 1:
+                _, dropped = self._kept.popitem(last=False)
+                self._size -= dropped.n_bytes
+
+
+@lru_cache(maxsize=1)
+def _cache() -> _Cache:
+    return _Cache(get_settings().index_cache_bytes)

@@ -1,0 +1,256 @@
+"""Partitions: stored as requests, recomputed as slices, signed as tickets.
+
+`create` reads like the path of data: load the index, plan, wrap, sign.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from slicery_service import datasets, formats, index, tickets
+from slicery_service.config import get_settings
+from slicery_service.errors import Gone, InvalidRequest, NotFound, NotIndexed
+from slicery_service.index import RecordIndexes
+from slicery_service.models import Dataset, Partition
+from slicery_service.planning.records import bounds, cover, fetched_bytes
+from slicery_service.planning.strategies import parse_record_strategy
+from slicery_service.presign import Grant
+from slicery_service.record_index import Int64Array
+from slicery_service.slicing import RecordFormat, slice_files
+from slicery_service.tickets import Cutting, Signer
+
+Form = Literal["expanded", "compact"]
+JsonObject = dict[str, Any]
+
+BATCH = 2000
+"""Slices planned, wrapped and signed together while streaming."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """How URLs are to be signed: seconds they live (None: the setting's default), and what they open."""
+
+    expires_in: int | None = None
+    grant: Grant = "range"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPartition:
+    """A partition with its index and bounds at hand, ready to give tickets without the database."""
+
+    row: Partition
+    cutting: Cutting
+    indexed: RecordIndexes
+    form: RecordFormat
+    edges: Int64Array
+    source: str
+
+    def signer(self, signing: Signing) -> Signer:
+        """Return a signer for this partition; InvalidRequest when the lifetime is out of range."""
+        source = datasets.configured_sources().get(self.source)
+        return Signer(source, expires_in=_lifetime(signing.expires_in), grant=signing.grant)
+
+    def tickets(self, signer: Signer, first: int, stop: int, form: Form) -> list[JsonObject]:
+        """Return the tickets of the slices `first` up to `stop`."""
+        edges = self.edges[first : stop + 1]
+        files = slice_files(self.form, self.indexed.indexes, edges)
+        write = tickets.expanded if form == "expanded" else tickets.compact
+        return write(self.cutting, signer, first, files, edges.tolist())
+
+    def batches(self, signer: Signer, first: int, stop: int, form: Form) -> Iterator[list[JsonObject]]:
+        """Yield the tickets `first` up to `stop` in batches, so that a stream needs little memory."""
+        for at in range(first, stop, BATCH):
+            yield self.tickets(signer, at, min(at + BATCH, stop), form)
+
+
+def create(
+    session: Session, dataset_id: str, strategy: JsonObject, selection: JsonObject | None
+) -> tuple[OpenPartition, bool]:
+    """Return the partition that a strategy gives on a dataset's live index, and whether it is new.
+
+    Raises NotIndexed, UnknownStrategy, InvalidStrategy, InvalidRequest.
+    """
+    dataset = datasets.get(session, dataset_id)
+    if dataset.generation is None:
+        raise _not_indexed(dataset)
+    if selection is not None:
+        raise InvalidRequest(
+            f"format {dataset.format} takes no selection", hint="Leave `selection` out: all records are cut."
+        )
+    parsed = parse_record_strategy(dataset.format, strategy)
+    indexed = index.load(session, dataset_id, dataset.generation)
+    edges = bounds(parsed, indexed.indexes, get_settings().max_slices)
+    row = Partition(
+        id=partition_id(dataset_id, dataset.generation, parsed.model_dump(), selection),
+        dataset_id=dataset_id,
+        generation=dataset.generation,
+        strategy=parsed.model_dump(),
+        selection=selection,
+        n_slices=len(edges) - 1,
+        n_records=int(edges[-1]),
+        size_bytes=fetched_bytes(cover(edges, indexed.indexes), indexed.indexes),
+    )
+    is_new = _save(session, row)
+    return _keep(_open(row, dataset, indexed, edges)), is_new
+
+
+def get(session: Session, partition_id: str) -> OpenPartition:
+    """Return a partition, ready to give tickets; NotFound, or Gone when its generation serves no more."""
+    row = session.get(Partition, partition_id)
+    if row is None:
+        raise NotFound(f"there is no partition {partition_id[:40]!r}")
+    dataset = datasets.get(session, row.dataset_id)
+    if dataset.generation != row.generation:
+        raise Gone(
+            f"partition {row.id} cuts generation {row.generation} of dataset {dataset.id}, which has been "
+            f"indexed again: generation {dataset.generation} is live",
+            hint="Ask for a new partition of the dataset.",
+            dataset=dataset.id,
+        )
+    kept = _kept(row.id)
+    if kept is not None:
+        return kept
+    indexed = index.load(session, row.dataset_id, row.generation)
+    parsed = parse_record_strategy(dataset.format, row.strategy)
+    edges = bounds(parsed, indexed.indexes, max(get_settings().max_slices, row.n_slices))
+    return _keep(_open(row, dataset, indexed, edges))
+
+
+def partition_id(dataset_id: str, generation: int, strategy: JsonObject, selection: JsonObject | None) -> str:
+    """Return the id of a partition: a hash of its request, so that equal requests are one partition."""
+    request = json.dumps([dataset_id, generation, strategy, selection], sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(request.encode()).digest()[:16]
+    return "p_" + base64.b32encode(digest).decode("ascii").rstrip("=").lower()
+
+
+def summary_view(partition: OpenPartition) -> JsonObject:
+    """Return a partition as the API shows it, without tickets."""
+    row, cutting = partition.row, partition.cutting
+    return {
+        "id": row.id,
+        "dataset": row.dataset_id,
+        "generation": row.generation,
+        "format": cutting.form.name,
+        "compression": cutting.compression,
+        "strategy": row.strategy,
+        "selection": row.selection,
+        "count": row.n_slices,
+        "records": {"unit": cutting.form.unit, "count": row.n_records},
+        "size_bytes": row.size_bytes,
+        "links": {
+            "self": f"/v1/partitions/{row.id}",
+            "slices": f"/v1/partitions/{row.id}/slices",
+            "dataset": f"/v1/datasets/{row.dataset_id}",
+        },
+    }
+
+
+def page_view(partition: OpenPartition, signing: Signing, first: int, limit: int, form: Form) -> JsonObject:
+    """Return the tickets `first` up to `first + limit`, and the number of the next one."""
+    count = partition.row.n_slices
+    stop = min(first + limit, count)
+    page: JsonObject = {"slices": [], "next": stop if stop < count else None}
+    if first >= stop:
+        return page
+    signer = partition.signer(signing)
+    if form == "compact":
+        page["head"] = tickets.head(partition.cutting, signer)
+        page["sources"] = tickets.signed_sources(partition.cutting, signer)
+    page["slices"] = partition.tickets(signer, first, stop, form)
+    return page
+
+
+def require_slice(partition: OpenPartition, number: int) -> None:
+    """Raise NotFound unless the partition has a slice of this number."""
+    if not 0 <= number < partition.row.n_slices:
+        raise NotFound(
+            f"partition {partition.row.id} has {partition.row.n_slices} slices, and none of number {number}",
+            hint=f"Slices are numbered from 0 to {partition.row.n_slices - 1}.",
+        )
+
+
+def _open(row: Partition, dataset: Dataset, indexed: RecordIndexes, edges: Int64Array) -> OpenPartition:
+    form = formats.get(dataset.format)
+    cutting = Cutting(
+        partition=row.id,
+        dataset=dataset.id,
+        generation=row.generation,
+        form=form,
+        compression=dataset.compression or "none",
+        n_slices=len(edges) - 1,
+        objects=indexed.objects,
+    )
+    options = {name: dataset.summary[name] for name in form.decoder_options if name in dataset.summary}
+    return OpenPartition(row, cutting, indexed, RecordFormat(form.name, options), edges, dataset.source)
+
+
+def _save(session: Session, row: Partition) -> bool:
+    columns = (
+        "id",
+        "dataset_id",
+        "generation",
+        "strategy",
+        "selection",
+        "n_slices",
+        "n_records",
+        "size_bytes",
+    )
+    values = {name: getattr(row, name) for name in columns}
+    made = insert(Partition).values(**values).on_conflict_do_nothing().returning(Partition.id)
+    return session.scalar(made) is not None
+
+
+def _not_indexed(dataset: Dataset) -> NotIndexed:
+    problem = dataset.error or {}
+    if dataset.state == "failed":
+        return NotIndexed(
+            f"dataset {dataset.id} could not be indexed: {problem.get('detail', 'see its error')}",
+            hint=problem.get("hint") or f"POST /v1/datasets/{dataset.id}/index tries again.",
+            dataset=dataset.id,
+        )
+    return NotIndexed(
+        f"dataset {dataset.id} is {dataset.state}: it has no index yet",
+        hint=f"Wait for it: GET /v1/datasets/{dataset.id}/events tells when it is indexed.",
+        dataset=dataset.id,
+    )
+
+
+def _lifetime(expires_in: int | None) -> int:
+    settings = get_settings()
+    if expires_in is None:
+        return min(settings.default_expires_in, settings.max_expires_in)
+    if not 1 <= expires_in <= settings.max_expires_in:
+        raise InvalidRequest(
+            f"expires_in: expected 1 to {settings.max_expires_in} seconds, found {expires_in}",
+            hint="Slices can be signed afresh at any time; ask for a shorter life.",
+        )
+    return expires_in
+
+
+_open_partitions: OrderedDict[str, OpenPartition] = OrderedDict()
+_lock = threading.Lock()
+_MOST_OPEN = 64
+
+
+def _keep(partition: OpenPartition) -> OpenPartition:
+    with _lock:
+        _open_partitions[partition.row.id] = partition
+        _open_partitions.move_to_end(partition.row.id)
+        while len(_open_partitions) > _MOST_OPEN:
+            _open_partitions.popitem(last=False)
+    return partition
+
+
+def _kept(partition_id: str) -> OpenPartition | None:
+    with _lock:
+        return _open_partitions.get(partition_id)

@@ -1,0 +1,201 @@
+"""The `records` index of one object: where records begin, and where the object may be cut.
+
+Offsets come in two kinds: *compressed* ones count bytes of the object as stored, *text* ones bytes of what it
+holds after decompression. Without compression they are the same.
+
+marks   int64 (n, 2): number of a record within the object, text offset of its first byte; ascending
+cuts    structured (n,), one row per place where the object's bytes may be cut, ascending:
+          offset        compressed offset; for gzip that of the byte in which the deflate block begins
+          text          text offset
+          record, start number and text offset of the first record that starts at or after `text`
+          spilled       1 when `spill` holds text[text:start], or when there is nothing to hold
+          spill_at/size where in `spills` the spill lies
+        and for gzip, where a cut is a *checkpoint* (the state of inflate between two deflate blocks):
+          bit, shared   bits of the byte at `offset` that belong to the block before; that byte's value
+          member        number of the gzip member; `member_start` 1 where the cut is that member's first byte
+          window_at/size, window_length   where in `windows` the window lies; bytes it inflates to
+          crc           CRC-32 of the member's text up to the cut
+          seed          crc ^ CRC-32 of the window: what a slice that starts here begins its CRC with
+          spilled_crc   CRC-32 of the member's text up to the cut and of the spill
+        The last row is the end: `text` and `start` are the text's size, `offset` is where the last gzip member
+        ends, or the last BGZF block that is not the empty one.
+windows byte-aligned deflate blocks, each giving a window with all bytes zeroed that are never referred to
+spills  the rest of the record that a cut divides
+members structured (n,): `offset` of a gzip member's header, `stop` of its deflate stream, `text` where it begins,
+        `crc` of its text; the last row is the end, with the text's size in `text`
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+CUT = np.dtype(
+    [
+        ("offset", "<i8"),
+        ("text", "<i8"),
+        ("record", "<i8"),
+        ("start", "<i8"),
+        ("spill_at", "<i8"),
+        ("spill_size", "<i4"),
+        ("spilled", "u1"),
+        ("bit", "u1"),
+        ("shared", "u1"),
+        ("member_start", "u1"),
+        ("member", "<i4"),
+        ("window_size", "<i4"),
+        ("window_at", "<i8"),
+        ("window_length", "<i4"),
+        ("crc", "<u4"),
+        ("seed", "<u4"),
+        ("spilled_crc", "<u4"),
+    ]
+)
+MEMBER = np.dtype([("offset", "<i8"), ("stop", "<i8"), ("text", "<i8"), ("crc", "<u4")])
+
+Int64Array = NDArray[np.int64]
+StructArray = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class RecordIndex:
+    """Marks and cuts of one object; see the module's docstring for the columns.
+
+    `marks` and `cuts` end with the row of the end, and every cut's record is also a mark.
+    """
+
+    compression: str
+    size_bytes: int
+    marks: Int64Array
+    cuts: StructArray
+    windows: NDArray[np.uint8]
+    spills: NDArray[np.uint8]
+    members: StructArray
+
+    @property
+    def n_records(self) -> int:
+        return int(self.marks[-1, 0])
+
+    @property
+    def text_size(self) -> int:
+        return int(self.marks[-1, 1])
+
+    @cached_property
+    def reach(self) -> Int64Array:
+        """Text offsets up to which a slice that ends at each cut can hold the text; ascending."""
+        reach: Int64Array = np.where(self.cuts["spilled"] == 1, self.cuts["start"], self.cuts["text"])
+        return reach
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory taken, in bytes."""
+        arrays = (self.marks, self.cuts, self.windows, self.spills, self.members)
+        return sum(array.nbytes for array in arrays)
+
+    def window(self, cut: int) -> bytes:
+        """Return the window of a checkpoint as a byte-aligned deflate block; empty where there is none."""
+        row = self.cuts[cut]
+        return self.windows[row["window_at"] : row["window_at"] + row["window_size"]].tobytes()
+
+    def spill(self, cut: int) -> bytes:
+        """Return the rest of the record that a cut divides; empty where it divides none."""
+        row = self.cuts[cut]
+        return self.spills[row["spill_at"] : row["spill_at"] + row["spill_size"]].tobytes()
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A part of an object's record index, as it is stored: one row of `index_segment`.
+
+    `start` and `stop` are text offsets. Rows of the end are in the last segment only.
+    """
+
+    first_record: int
+    n_records: int
+    start: int
+    stop: int
+    marks: Int64Array
+    cuts: StructArray
+    windows: bytes = b""
+    spills: bytes = b""
+    members: StructArray = field(default_factory=lambda: np.empty(0, MEMBER))
+
+    def to_payload(self) -> bytes:
+        """Write the arrays as npz, without pickle; the empty ones are left out."""
+        arrays: dict[str, NDArray[Any]] = {
+            "marks": self.marks,
+            "cuts": self.cuts,
+            "windows": np.frombuffer(self.windows, np.uint8),
+            "spills": np.frombuffer(self.spills, np.uint8),
+            "members": self.members,
+        }
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **{name: a for name, a in arrays.items() if a.size})
+        return buffer.getvalue()
+
+
+def read_payload(payload: bytes) -> dict[str, NDArray[Any]]:
+    """Read the arrays of one segment; those that were left out come back empty."""
+    empty: dict[str, NDArray[Any]] = {
+        "marks": np.empty((0, 2), np.int64),
+        "cuts": np.empty(0, CUT),
+        "windows": np.empty(0, np.uint8),
+        "spills": np.empty(0, np.uint8),
+        "members": np.empty(0, MEMBER),
+    }
+    with np.load(io.BytesIO(payload), allow_pickle=False) as stored:
+        return empty | {name: stored[name] for name in stored.files}
+
+
+def assemble(
+    compression: str, size_bytes: int, payloads: Sequence[bytes], n_records: int, text_size: int
+) -> RecordIndex:
+    """Join an object's segments, in order, into its index."""
+    pieces = [read_payload(payload) for payload in payloads]
+    windows, spills = 0, 0
+    for piece in pieces:
+        piece["cuts"]["window_at"] += windows
+        piece["cuts"]["spill_at"] += spills
+        windows += piece["windows"].size
+        spills += piece["spills"].size
+    joined = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]} if pieces else {}
+    marks = joined.get("marks", np.empty((0, 2), np.int64))
+    cuts = joined.get("cuts", np.empty(0, CUT))
+    marks = _with_end(np.concatenate([marks, _cut_marks(cuts)]), n_records, text_size)
+    return RecordIndex(
+        compression=compression,
+        size_bytes=size_bytes,
+        marks=marks,
+        cuts=cuts if compression != "none" else plain_cuts(marks),
+        windows=joined.get("windows", np.empty(0, np.uint8)),
+        spills=joined.get("spills", np.empty(0, np.uint8)),
+        members=joined.get("members", np.empty(0, MEMBER)),
+    )
+
+
+def plain_cuts(marks: Int64Array) -> StructArray:
+    """Return the cuts of an object without compression: its marks."""
+    cuts = np.zeros(len(marks), CUT)
+    cuts["record"] = marks[:, 0]
+    for name in ("offset", "text", "start"):
+        cuts[name] = marks[:, 1]
+    cuts["spilled"] = 1
+    return cuts
+
+
+def _cut_marks(cuts: StructArray) -> Int64Array:
+    return np.stack([cuts["record"], cuts["start"]], axis=1).astype(np.int64)
+
+
+def _with_end(marks: Int64Array, n_records: int, text_size: int) -> Int64Array:
+    """Sort marks by record, each once, and let them end with the row of the end."""
+    inside = marks[marks[:, 0] < n_records]
+    _, first = np.unique(inside[:, 0], return_index=True)
+    end = np.array([[n_records, text_size]], np.int64)
+    return np.concatenate([inside[first], end])

@@ -1,0 +1,75 @@
+"""From the bounds of slices to their files: planning and wrapping put together, still without any URL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from slicery.ticket import Bgunzip, Gunzip, Records, Step, Trim
+from slicery_service.planning.records import Cover, Piece, cover
+from slicery_service.record_index import Int64Array, RecordIndex
+from slicery_service.wrapping import EMPTY_FILES, WRAPPERS
+from slicery_service.wrapping.parts import FilePart, Wrapped
+
+_DECOMPRESS: dict[str, tuple[Step, ...]] = {"none": (), "gzip": (Gunzip(),), "bgzf": (Bgunzip(),)}
+
+
+@dataclass(frozen=True, slots=True)
+class SliceFile:
+    """One file of a slice: ranges of one object (by its number) and inline bytes, and how to decode them."""
+
+    object: int
+    parts: tuple[FilePart, ...]
+    decode: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFormat:
+    """What slicing must know of a record format: its name, and the options its decoder needs."""
+
+    name: str
+    options: Mapping[str, Any]
+
+
+def slice_files(
+    form: RecordFormat, indexes: Sequence[RecordIndex], edges: Int64Array
+) -> list[tuple[SliceFile, ...]]:
+    """Return the files of each slice edges[i] … edges[i + 1] (record numbers of the dataset).
+
+    A slice that holds no record is an empty file of the first object's compression.
+    """
+    covered = cover(edges, indexes)
+    wrapped = _wrap_all(covered, indexes)
+    slices: list[list[SliceFile]] = [[] for _ in range(len(edges) - 1)]
+    for piece, file in zip(covered.pieces(), wrapped, strict=True):
+        steps = _decode(form, indexes[piece.object].compression, piece, file)
+        slices[piece.slice].append(SliceFile(piece.object, file.parts, steps))
+    empty = (_empty_file(form, indexes[0].compression),)
+    return [tuple(files) or empty for files in slices]
+
+
+def _wrap_all(covered: Cover, indexes: Sequence[RecordIndex]) -> list[Wrapped]:
+    """Wrap object by object, so that a wrapper can work on whole arrays."""
+    wrapped: dict[int, Wrapped] = {}
+    for number in sorted(set(covered.columns["object"].tolist())):
+        rows, columns = covered.of_object(number)
+        index = indexes[number]
+        wrap = WRAPPERS[index.compression]
+        files = wrap(index, columns["first_cut"], columns["last_cut"], columns["text_stop"])
+        wrapped.update(zip(rows.tolist(), files, strict=True))
+    return [wrapped[row] for row in range(len(wrapped))]
+
+
+def _decode(form: RecordFormat, compression: str, piece: Piece, file: Wrapped) -> tuple[Step, ...]:
+    skip = file.prefix + piece.text_start - file.start
+    exact = not skip and piece.text_stop == file.stop
+    trim = () if exact else (Trim(skip, piece.text_stop - piece.text_start),)
+    take = None if piece.n_records == piece.n_text_records else piece.n_records
+    return (*_DECOMPRESS[compression], *trim, Records(form.name, piece.skip, take, form.options))
+
+
+def _empty_file(form: RecordFormat, compression: str) -> SliceFile:
+    content = EMPTY_FILES[compression]
+    steps = (*_DECOMPRESS[compression], Records(form.name, options=form.options))
+    return SliceFile(0, (content,) if content else (), steps)

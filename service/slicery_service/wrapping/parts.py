@@ -1,0 +1,38 @@
+"""What wrappers take and give."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from slicery_service.byterange import ByteRange
+from slicery_service.record_index import Int64Array, RecordIndex
+
+FilePart = ByteRange | bytes
+"""An untouched range of the object, or inline bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapped:
+    """A valid file: its parts, and which text it holds once decompressed.
+
+    The file's text is `prefix` bytes that belong to no slice (a window), then text[start:stop] of the object.
+    """
+
+    parts: tuple[FilePart, ...]
+    prefix: int
+    start: int
+    stop: int
+
+
+class Wrapper(Protocol):
+    """Wrap slices of one object in one go."""
+
+    def __call__(
+        self, index: RecordIndex, first_cuts: Int64Array, last_cuts: Int64Array, text_stops: Int64Array
+    ) -> Sequence[Wrapped]:
+        """Return a file for each i that holds at least the text from cut first_cuts[i] up to text_stops[i].
+
+        All three are int64 (n,). last_cuts[i] > first_cuts[i] is a cut whose reach is at least text_stops[i].
+        """

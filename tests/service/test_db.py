@@ -1,0 +1,104 @@
+"""The engine, transactions and the version of the schema."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+from sqlalchemy import make_url, text
+
+from slicery_service import db
+from slicery_service.config import get_settings
+from slicery_service.db import DatabaseUnavailable, SettingError
+
+FORK = """
+import os
+from sqlalchemy import text
+from slicery_service import db
+
+def backend():
+    with db.transaction() as session:
+        return session.scalar(text("SELECT pg_backend_pid()"))
+
+parent = backend()
+child = os.fork()
+if child == 0:
+    os._exit(0 if backend() != parent else 3)
+_, status = os.waitpid(child, 0)
+assert os.waitstatus_to_exitcode(status) == 0
+assert backend() == parent
+"""
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
+def test_urls_of_libpq_are_understood(scheme: str):
+    url = make_url(db.database_url(f"{scheme}://user:p%40ss@host:5433/name?sslmode=require"))
+    assert url.drivername == "postgresql+psycopg"
+    assert (url.password, url.port, url.query["sslmode"]) == ("p@ss", 5433, "require")
+
+
+@pytest.mark.parametrize("url", ["mysql://root:hunter2@host/name", "host:hunter2", "postgresql://[::"])
+def test_another_url_is_an_error_that_names_the_variable_and_no_secret(
+    url: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("SLICERY_DATABASE_URL", url)
+    get_settings.cache_clear()
+    with pytest.raises(SettingError, match="SLICERY_DATABASE_URL") as caught:
+        db.engine()
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_transaction_whose_body_raises_leaves_nothing():
+    def write_and_fail() -> None:
+        with db.transaction() as session:
+            session.execute(text("INSERT INTO api_key (id, name, hash, scopes) VALUES ('k', 'n', 'h', '{}')"))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_and_fail()
+    with db.transaction() as session:
+        assert session.scalar(text("SELECT count(*) FROM api_key")) == 0
+
+
+def test_a_forked_child_opens_connections_of_its_own():
+    subprocess.run([sys.executable, "-c", FORK], check=True, timeout=60)
+
+
+def test_a_database_without_tables_is_not_ready_and_says_what_to_run(fresh_database: None):
+    with pytest.raises(DatabaseUnavailable, match="found none") as caught:
+        db.check()
+    assert "slicery-service migrate" in str(caught.value.hint)
+
+
+def test_starts_that_migrate_at_the_same_time_do_not_disturb_each_other(fresh_database: None):
+    command = [sys.executable, "-c", "from slicery_service import db; print(db.migrate())"]
+
+    def run(_: int) -> str:
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+
+    with ThreadPoolExecutor() as pool:
+        assert set(pool.map(run, range(3))) == {db.head() + "\n"}
+    db.check()
+
+
+def test_a_database_that_does_not_answer_is_not_ready(without_database: None):
+    with pytest.raises(DatabaseUnavailable, match="does not answer"):
+        db.check()
+
+
+@pytest.fixture
+def fresh_database(database_url: str, monkeypatch: pytest.MonkeyPatch):
+    """An empty database."""
+    name = "service_tests_empty"
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    url = make_url(database_url).set(database=name).render_as_string(hide_password=False)
+    monkeypatch.setenv("SLICERY_DATABASE_URL", url)
+    get_settings.cache_clear()
+    yield
+    db.engine().dispose()
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

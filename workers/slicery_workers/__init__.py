@@ -1,0 +1,1 @@
+"""Slicery workers: bytes of a dataset in, an index in Postgres out."""

@@ -1,0 +1,240 @@
+"""Ordinary gzip, of one member or many: text, checkpoints and members in one pass (RFC 1951, RFC 1952).
+
+rapidgzip decompresses on all cores and tells at which bits deflate blocks begin. What it does not tell, the
+windows, the CRCs and the members, is found here from the text that streams by. Every checkpoint is tried
+before it is kept. Where rapidgzip gives up, zlib goes on from the last known place: it either reads what the
+object really holds (padding after the last member, say), or says precisely what is wrong with it.
+
+rapidgzip keeps a window for every block it has passed. So after RESTART_BYTES a new one begins at a
+checkpoint, with the window as its first bytes, and with four more that give the CRC-32 the member has there:
+memory stays bounded whatever the size of the object.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import zlib
+from collections.abc import Generator, Iterator
+
+import numpy as np
+import rapidgzip
+from isal import isal_zlib
+from numpy.typing import NDArray
+
+from slicery_service import crc32
+from slicery_service.record_index import MEMBER, StructArray
+from slicery_service.wrapping.deflate import lead_in
+from slicery_service.wrapping.gzip import HEADER
+from slicery_workers.compression.inflate import inflate_on
+from slicery_workers.compression.members import MemberTracker
+from slicery_workers.compression.text import Budget, Cut, TextBlock, spacing
+from slicery_workers.compression.window import WINDOW, NotACheckpoint, sparse_window
+from slicery_workers.reader import ObjectReader
+
+Bytes = NDArray[np.uint8]
+
+BLOCK = 4 << 20
+RESTART_BYTES = 1 << 30
+_INFLATE_PIECE = 16 << 10
+_ROW_BYTES = 80
+_PLACE_SPACING = 4 << 20
+
+
+class GzipText:
+    """The text of a whole gzip object, with checkpoints and starts of members as cuts; see text.Text."""
+
+    def __init__(self, reader: ObjectReader, *, restart_bytes: int = RESTART_BYTES) -> None:
+        self._reader = reader
+        self.budget = Budget(reader.size)
+        self._restart_bytes = restart_bytes
+        self._spacing = spacing(reader.size)
+        self._last_cut = Cut(offset=0, text=0, member_start=True)
+        self._place = Cut(offset=0, text=0, member_start=True)
+        self._place_window = b""
+        self._tail = b""
+        self._end = 0
+        self._tracker = MemberTracker(reader.pread)
+
+    def own(self) -> Iterator[TextBlock]:
+        yield TextBlock(np.empty(0, np.uint8), [self._last_cut])
+        finished = False
+        while not finished:
+            finished = yield from self._run()
+        if self._tracker.finish(self._end) is None:
+            yield from self._inflate_rest()
+
+    def end(self) -> Cut:
+        tracker = self._tracker
+        return Cut(tracker.start, tracker.text, member=tracker.number, member_start=True)
+
+    def take_members(self, *, end: bool) -> StructArray:
+        rows = [(m.offset, m.stop, m.text, m.crc) for m in self._tracker.take_ended()]
+        if end:
+            rows.append((self._tracker.start, self._tracker.start, self._tracker.text, 0))
+        return np.array(rows, MEMBER)
+
+    def _run(self) -> Generator[TextBlock, None, bool]:
+        """Decompress from the current place; return True when the object's end is reached."""
+        place, window = self._place, self._place_window
+        source = _Resumed(self._reader, place, window)
+        skip = self._tracker.text - place.text + source.prefix_length
+        buffer = np.empty(BLOCK, np.uint8)
+        cores = os.cpu_count() or 1
+        try:
+            with rapidgzip.RapidgzipFile(
+                source, parallelization=cores, chunk_size=_chunk(self._reader.size)
+            ) as file:
+                while True:
+                    size = file.readinto(buffer.data)
+                    source.check()
+                    if not size:
+                        self._end = source.object_offset(file.tell_compressed() // 8)
+                        return True
+                    points = source.points(file.available_block_offsets())
+                    text = buffer[min(skip, size) : size]
+                    skip -= min(skip, size)
+                    yield self._block(text, points)
+                    if self._place.offset - place.offset > self._restart_bytes:
+                        return False
+        except (RuntimeError, ValueError, OSError):
+            source.check()
+        self._end = 0  # never the end of a member: zlib has to look
+        return True
+
+    def _inflate_rest(self) -> Iterator[TextBlock]:
+        for text in inflate_on(self._reader, self._place, self._place_window, self._tracker):
+            yield TextBlock(text, [])
+
+    def _block(self, text: Bytes, points: list[tuple[int, int]]) -> TextBlock:
+        """Pass a block on to the tracker, member by member and checkpoint by checkpoint."""
+        tracker, cuts, base = self._tracker, list[Cut](), self._tracker.text
+        view = text.data
+        for bits, at in points:
+            tracker.search(-(-bits // 8), at)
+        inside = [(bits, at) for bits, at in points if base <= at < base + len(text)]
+        for bits, at in [*inside, (-1, base + len(text))]:
+            for _ in tracker.advance(view[tracker.text - base : at - base]):
+                self._add_member_start(cuts)
+            if bits >= 0:
+                self._add_checkpoint(cuts, bits, text, at - base)
+        self._tail = (self._tail + text[-WINDOW:].tobytes())[-WINDOW:]
+        return TextBlock(text, cuts)
+
+    def _add_member_start(self, cuts: list[Cut]) -> None:
+        tracker = self._tracker
+        cut = Cut(tracker.start, tracker.text, member=tracker.number, member_start=True)
+        self._place, self._place_window = cut, b""
+        if cut.offset - self._last_cut.offset >= self._spacing and self.budget.allows(_ROW_BYTES, cut.offset):
+            self._last_cut = cut
+            cuts.append(cut)
+
+    def _add_checkpoint(self, cuts: list[Cut], bits: int, text: Bytes, at: int) -> None:
+        tracker = self._tracker
+        if tracker.text == tracker.text_start:
+            return  # the start of a member, which needs no window
+        window = (self._tail + text[max(0, at - WINDOW) : at].tobytes())[-WINDOW:]
+        window = window[-(tracker.text - tracker.text_start) :]
+        offset, bit = bits >> 3, bits & 7
+        cut = Cut(offset, tracker.text, bit=bit, member=tracker.number, crc=tracker.crc)
+        wanted = offset - self._last_cut.offset >= self._spacing and self.budget.has_room(offset)
+        if not wanted and offset - self._place.offset < max(self._spacing, _PLACE_SPACING):
+            return
+        cut.shared = self._reader.pread(offset, offset + 1)[0] if bit else 0
+        try:
+            sparse = sparse_window(window, self._compressed(cut), text[at : at + WINDOW])
+        except NotACheckpoint:
+            return
+        self._place, self._place_window = cut, window
+        if wanted and self.budget.allows(len(sparse.block) + _ROW_BYTES, offset):
+            cut.window, cut.window_length = sparse.block, sparse.length
+            cut.seed = isal_zlib.crc32(sparse.text) ^ tracker.crc
+            self._last_cut = cut
+            cuts.append(cut)
+
+    def _compressed(self, cut: Cut) -> Iterator[bytes]:
+        yield lead_in(cut.bit, cut.shared)
+        for at in range(cut.offset + bool(cut.bit), self._reader.size, _INFLATE_PIECE):
+            yield self._reader.pread(at, at + _INFLATE_PIECE)
+
+
+class _Resumed(io.RawIOBase):
+    """The object from a place on, as a gzip file for rapidgzip; it keeps what its reader raised.
+
+    At a checkpoint the file begins with a member that holds four bytes and the window, chosen so that their
+    CRC-32 is the one of the member's text so far.
+    """
+
+    def __init__(self, reader: ObjectReader, place: Cut, window: bytes) -> None:
+        super().__init__()
+        self._reader = reader
+        self._failure: BaseException | None = None
+        self._position = 0
+        self._prefix, self._base, self.prefix_length, self._text = b"", place.offset, 0, place.text
+        if not place.member_start:
+            text = _forged(place.crc, window)
+            stored = struct.pack("<BHH", 0, len(text), len(text) ^ 0xFFFF)
+            self._prefix = HEADER + stored + text + lead_in(place.bit, place.shared)
+            self._base += bool(place.bit)
+            self.prefix_length = len(text)
+
+    def object_offset(self, offset: int) -> int:
+        """Turn an offset in this file into one in the object."""
+        return offset - len(self._prefix) + self._base
+
+    def points(self, offsets: dict[int, int]) -> list[tuple[int, int]]:
+        """Turn rapidgzip's block offsets into (bit, text) offsets of the object."""
+        shift = 8 * (self._base - len(self._prefix))
+        text = self._text - self.prefix_length
+        return [(bits + shift, at + text) for bits, at in offsets.items() if at >= self.prefix_length]
+
+    def check(self) -> None:
+        """Raise what the reader raised."""
+        if self._failure is not None:
+            raise self._failure
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        size = self._reader.size - self._base + len(self._prefix)
+        self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: size}[whence]
+        return self._position
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        start = self._position
+        stop = self._reader.size if size is None or size < 0 else start + size
+        try:
+            data = self._prefix[start:stop] + self._from_object(start, stop)
+        except BaseException as exc:  # noqa: BLE001 - it must not unwind through the decompressor's threads
+            self._failure = exc
+            return b""
+        self._position += len(data)
+        return data
+
+    def _from_object(self, start: int, stop: int) -> bytes:
+        begin, end = (self.object_offset(max(each, len(self._prefix))) for each in (start, stop))
+        return self._reader.pread(begin, end)
+
+
+def _forged(crc: int, window: bytes) -> bytes:
+    """Return four bytes and the window, whose CRC-32 together is `crc`.
+
+    Shifting a CRC by 2^32 - 1 bytes changes nothing, as x has that order modulo P; so a shift can be undone.
+    """
+    order = 0xFFFFFFFF
+    behind_four = crc32.shift(crc ^ zlib.crc32(window), order - len(window))
+    register = crc32.shift(behind_four ^ np.uint32(order), order - 4)[0]
+    return struct.pack("<I", int(register) ^ order) + window
+
+
+def _chunk(size: int) -> int:
+    """Return rapidgzip's chunk size in bytes: blocks are found about three times as often on FASTQ."""
+    return max(128 << 10, min(size // 64, 1 << 20))

@@ -1,0 +1,127 @@
+"""What stretches tell, and how they are settled when an object's stretches are joined."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from slicery_service.compression import Compression
+from slicery_service.record_index import Segment, read_payload
+from slicery_workers.compression.text import Cut
+from slicery_workers.marks import end_row
+from slicery_workers.scanners import Ending, RecordIndexer, Summary
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """What is known of an object once it is indexed."""
+
+    compression: Compression
+    n_records: int
+    text_size: int
+    summary: Summary
+
+
+class NeedsWholeScan(Exception):
+    """The stretches of an object cannot be settled: it must be read from its beginning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What one stretch tells: per possible state at its beginning, a segment and how it ended.
+
+    Offsets and record numbers of the segments count from the stretch's beginning. `first_block` and
+    `next_block` are compressed offsets, `data_end` that of the last text's end.
+    """
+
+    first_block: int
+    next_block: int
+    data_end: int
+    text_size: int
+    segments: Mapping[int, Segment]
+    endings: Mapping[int, Ending]
+
+    def to_payload(self) -> bytes:
+        """Write the draft as npz, without pickle."""
+        head = {
+            "blocks": [self.first_block, self.next_block, self.data_end, self.text_size],
+            "states": {
+                str(state): [segment.n_records, self.endings[state].state, dict(self.endings[state].summary)]
+                for state, segment in self.segments.items()
+            },
+        }
+        arrays = {"head": np.frombuffer(json.dumps(head).encode(), np.uint8)}
+        for state, segment in self.segments.items():
+            arrays[f"state{state}"] = np.frombuffer(segment.to_payload(), np.uint8)
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **arrays)
+        return buffer.getvalue()
+
+    @classmethod
+    def from_payload(cls, payload: bytes) -> Draft:
+        """Read a draft."""
+        with np.load(io.BytesIO(payload), allow_pickle=False) as stored:
+            head = json.loads(stored["head"].tobytes())
+            states = {int(state): values for state, values in head["states"].items()}
+            arrays = {state: read_payload(stored[f"state{state}"].tobytes()) for state in states}
+        first, following, data_end, text_size = head["blocks"]
+        segments = {
+            state: Segment(
+                first_record=0,
+                n_records=values[0],
+                start=0,
+                stop=text_size,
+                marks=arrays[state]["marks"],
+                cuts=arrays[state]["cuts"],
+                spills=arrays[state]["spills"].tobytes(),
+            )
+            for state, values in states.items()
+        }
+        endings = {state: Ending(values[1], values[2]) for state, values in states.items()}
+        return cls(first, following, data_end, text_size, segments, endings)
+
+
+def join_stretches(
+    drafts: Iterable[Draft], compression: Compression, indexer: RecordIndexer, size: int
+) -> Iterator[Segment | Indexed]:
+    """Settle an object's stretches, in order: yield its segments, then what is known of it.
+
+    Raises NeedsWholeScan when no state runs through all of them, or when their blocks do not join.
+    """
+    state, record, text, block, data_end = 0, 0, 0, 0, 0
+    held: Segment | None = None
+    summaries = []
+    for draft in drafts:
+        if state not in draft.segments or (compression == "bgzf" and draft.first_block != block):
+            raise NeedsWholeScan
+        segment = _moved(draft.segments[state], record, text)
+        if held is not None:
+            yield held
+        held = segment
+        record, text, block = segment.first_record + segment.n_records, segment.stop, draft.next_block
+        data_end = draft.data_end if draft.text_size else data_end
+        summaries.append(draft.endings[state].summary)
+        state = draft.endings[state].state
+    if held is None or (compression == "bgzf" and block != size):
+        raise NeedsWholeScan
+    yield _with_end(held, Cut(data_end, text), record) if compression == "bgzf" else held
+    yield Indexed(compression, record, text, indexer.join_summaries(summaries))
+
+
+def _moved(segment: Segment, record: int, text: int) -> Segment:
+    """Return a stretch's segment with its record numbers and text offsets counted from the object's beginning."""
+    marks, cuts = segment.marks + np.array([record, text]), segment.cuts.copy()
+    cuts["record"] += record
+    cuts["text"] += text
+    cuts["start"] += text
+    return replace(segment, first_record=record, start=text, stop=text + segment.stop, marks=marks, cuts=cuts)
+
+
+def _with_end(segment: Segment, end: Cut, n_records: int) -> Segment:
+    row = end_row(end, n_records)
+    row["spill_at"] = len(segment.spills)
+    return replace(segment, cuts=np.concatenate([segment.cuts, row]))

@@ -1,0 +1,141 @@
+"""Index an object of a record format: its blocks of text through a scanner into segments.
+
+`index_whole` reads an object from its first byte to its last. `scan_stretch` reads a part of one, knowing
+nothing of what lies before; `drafts.join_stretches` settles the parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from slicery_service.compression import Compression
+from slicery_service.record_index import Segment
+from slicery_workers.compression.bgzf import BgzfText, NotBgzf
+from slicery_workers.compression.gzip import GzipText
+from slicery_workers.compression.plain import PlainText
+from slicery_workers.compression.text import StretchText, Text, TextBlock
+from slicery_workers.drafts import Draft, Indexed, NeedsWholeScan
+from slicery_workers.marks import Collector, mark_spacing, spill_budget
+from slicery_workers.reader import ObjectReader
+from slicery_workers.scanners import RecordIndexer, Scanner
+
+SEGMENT_BYTES = 2 << 20
+"""A segment is handed out when it takes this much; its payload stays well under 4 MiB."""
+
+SaveSegment = Callable[[Segment], None]
+
+
+def index_whole(
+    reader: ObjectReader,
+    compression: Compression,
+    indexer: RecordIndexer,
+    options: Mapping[str, Any],
+    save: SaveSegment,
+) -> Indexed:
+    """Index an object in one pass; `save` gets its segments in order.
+
+    An object that only begins like BGZF is gone through again as gzip: then `save` gets a first segment a
+    second time. Raises IndexingError where the object is malformed, and ObjectChanged where it has changed.
+    """
+    text: Text = PlainText(reader, 0, reader.size)
+    if compression == "bgzf":
+        try:
+            return _index(reader, BgzfText(reader, 0, reader.size), "bgzf", indexer, options, save)
+        except NotBgzf:
+            compression = "gzip"
+    if compression == "gzip":
+        text = GzipText(reader)
+    return _index(reader, text, compression, indexer, options, save)
+
+
+def scan_stretch(
+    reader: ObjectReader,
+    compression: Compression,
+    start: int,
+    stop: int,
+    indexer: RecordIndexer,
+    options: Mapping[str, Any],
+) -> Draft:
+    """Scan the bytes `start` up to `stop` of a plain or BGZF object under every possible state.
+
+    Raises NeedsWholeScan when the object is not BGZF after all.
+    """
+    text: StretchText = (BgzfText if compression == "bgzf" else PlainText)(reader, start, stop)
+    scanner = indexer.scanner(options, stretch=True, first=start == 0)
+    collectors = _Collectors(reader.size, text)
+    try:
+        for block in text.own():
+            collectors.add(scanner, block)
+        text_size = collectors.position
+        scanner.end_stretch()
+        _make_whole(text, scanner, collectors)
+    except NotBgzf as exc:
+        raise NeedsWholeScan from exc
+    endings = scanner.endings()
+    segments = {state: collectors.of_state(state).segment(text_size) for state in endings}
+    return Draft(*text.border(), text_size, segments, endings)
+
+
+def _make_whole(text: StretchText, scanner: Scanner, collectors: _Collectors) -> None:
+    """Read on behind the stretch until its last records are whole."""
+    if scanner.is_whole():
+        return
+    for block in text.ahead():
+        collectors.add(scanner, block)
+        if scanner.is_whole():
+            return
+    collectors.finish(scanner)
+
+
+def _index(
+    reader: ObjectReader,
+    text: Text,
+    compression: Compression,
+    indexer: RecordIndexer,
+    options: Mapping[str, Any],
+    save: SaveSegment,
+) -> Indexed:
+    scanner = indexer.scanner(options, stretch=False, first=True)
+    collectors = _Collectors(reader.size, text)
+    collector = collectors.of_state(0)
+    for block in text.own():
+        collectors.add(scanner, block)
+        if collector.n_bytes >= SEGMENT_BYTES:
+            segment = collector.segment(collectors.position)
+            save(replace(segment, members=text.take_members(end=False)))
+    collectors.finish(scanner)
+    size = collectors.position
+    collector.finish(size)
+    save(replace(collector.segment(size, text.end()), members=text.take_members(end=True)))
+    return Indexed(compression, collector.n_records, size, scanner.endings()[0].summary)
+
+
+class _Collectors:
+    """A collector for each state, all fed alike."""
+
+    def __init__(self, size: int, text: Text) -> None:
+        self.position = 0
+        self._size = size
+        self._text = text
+        self._by_state: dict[int, Collector] = {}
+
+    def of_state(self, state: int) -> Collector:
+        if state not in self._by_state:
+            self._by_state[state] = Collector(mark_spacing(self._size), spill_budget(self._text.budget))
+        return self._by_state[state]
+
+    def add(self, scanner: Scanner, block: TextBlock) -> None:
+        """Scan a block, and let each state's collector have it."""
+        for state, starts in scanner.feed(block.text).items():
+            self.of_state(state).add(block.text, self.position, block.cuts, starts)
+        self.position += len(block.text)
+
+    def finish(self, scanner: Scanner) -> None:
+        """End the text."""
+        nothing = np.empty(0, np.uint8)
+        for state, starts in scanner.finish().items():
+            self.of_state(state).add(nothing, self.position, [], starts)

@@ -1,0 +1,85 @@
+"""Scanners: blocks of text in, the offsets at which records begin out.
+
+A text too large for one task is scanned in stretches, by tasks that do not know what lies before theirs. Then a
+scanner follows every *state* that may hold at the stretch's beginning (the four line phases of FASTQ, inside or
+outside of quotes for CSV), and the states are settled when the stretches are joined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Int64Array = NDArray[np.int64]
+Bytes = NDArray[np.uint8]
+
+Starts = Mapping[int, Int64Array]
+"""For each state that is still possible, text offsets (int64, ascending) at which records begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a scan ended, for one state at its beginning.
+
+    `state` holds behind the stretch; `summary` is what the catalog may show.
+    """
+
+    state: int
+    summary: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Scanner(Protocol):
+    """Follow a text from its first byte, or a stretch of one."""
+
+    def feed(self, block: Bytes) -> Starts:
+        """Take the next bytes (uint8, (n,)); return the records that are now known to be whole.
+
+        Raises MalformedRecord where the text breaks the format's grammar, naming record and byte.
+        """
+
+    def finish(self) -> Starts:
+        """End the text; return the records that only its end made whole."""
+
+    def end_stretch(self) -> None:
+        """Say that what follows belongs to the next stretch, and is fed only to make the last records whole.
+
+        A record belongs to the stretch that holds the newline before it.
+        """
+
+    def is_whole(self) -> bool:
+        """Whether all records of the stretch have been returned."""
+
+    def endings(self) -> Mapping[int, Ending]:
+        """Return how the scan ended, for each state that is still possible."""
+
+
+class ScannerFactory(Protocol):
+    """Make scanners of one format."""
+
+    def __call__(self, options: Mapping[str, Any], *, stretch: bool, first: bool) -> Scanner:
+        """Make a scanner of a whole text, or of a stretch of one (`first`: the one at its beginning)."""
+
+
+Summary = Mapping[str, Any]
+
+
+def last_summary(summaries: Sequence[Summary]) -> Summary:
+    """Join the summaries of stretches or objects: a later one's members win."""
+    return {name: value for summary in summaries for name, value in summary.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class RecordIndexer:
+    """The indexer plug-in of a record format: an entry point in `slicery.indexers`.
+
+    `join_summaries` makes one summary of those of several stretches, or of several objects.
+    """
+
+    format: str
+    scanner: ScannerFactory
+    join_summaries: Callable[[Sequence[Summary]], Summary] = last_summary
+    kind: str = "records"

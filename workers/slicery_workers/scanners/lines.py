@@ -1,0 +1,113 @@
+"""Find the lines in blocks of text, without a loop over them.
+
+Scanners of line-based formats judge lines by this table alone and never look at the bytes again, so that
+records may be longer than any block.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+NEWLINE = 10
+RETURN = 13
+
+Int64Array = NDArray[np.int64]
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """A table of complete lines, each column of shape (n,).
+
+    `starts` and `stops` are int64 text offsets: of the first byte, and of the newline or the end of the text.
+    `lengths` count the line's bytes without its line end, LF or CRLF. `leads` are the first bytes; that of an
+    empty line is its newline.
+    """
+
+    starts: Int64Array
+    stops: Int64Array
+    lengths: Int64Array
+    leads: Bytes
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, rows: slice) -> Lines:
+        return Lines(self.starts[rows], self.stops[rows], self.lengths[rows], self.leads[rows])
+
+    @staticmethod
+    def none() -> Lines:
+        """Return a table without lines."""
+        empty = np.empty(0, np.int64)
+        return Lines(empty, empty, empty, np.empty(0, np.uint8))
+
+    @staticmethod
+    def joined(first: Lines, second: Lines) -> Lines:
+        """Return the lines of one table, then those of another."""
+        if not len(first):
+            return second
+        pairs = ((getattr(first, name), getattr(second, name)) for name in Lines.__slots__)
+        return Lines(*(np.concatenate(pair) for pair in pairs))
+
+
+class LineTable:
+    """Cut a text, given in blocks, into lines.
+
+    With `whole=False` the text begins somewhere inside a line, which is passed over.
+    """
+
+    def __init__(self, *, whole: bool = True) -> None:
+        self.position = 0
+        self._start: int | None = 0 if whole else None
+        self._lead = NEWLINE
+        self._last = NEWLINE
+
+    @property
+    def line_start(self) -> int:
+        """Where the line begins that has not ended yet; -1 while that is not known."""
+        return -1 if self._start is None else self._start
+
+    def feed(self, block: Bytes) -> Lines:
+        """Return the lines that end in `block`, the next bytes of the text (uint8, (n,))."""
+        if not len(block):
+            return Lines.none()
+        if self._start == self.position:
+            self._lead = int(block[0])
+        ends = np.flatnonzero(block == NEWLINE)
+        lines = self._lines(block, ends) if len(ends) else Lines.none()
+        if len(ends):
+            self._start = self.position + int(ends[-1]) + 1
+            if ends[-1] + 1 < len(block):
+                self._lead = int(block[ends[-1] + 1])
+        self._last = int(block[-1])
+        self.position += len(block)
+        return lines
+
+    def finish(self) -> Lines:
+        """Return the last line, if the text does not end with a newline."""
+        if self._start is None or self._start >= self.position:
+            return Lines.none()
+        length = self.position - self._start - (self._last == RETURN)
+        starts, stops, lengths = np.array([[self._start], [self.position], [length]], np.int64)
+        lines = Lines(starts, stops, lengths, np.array([self._lead], np.uint8))
+        self._start = self.position
+        return lines
+
+    def _lines(self, block: Bytes, ends: Int64Array) -> Lines:
+        begin = ends[:-1] + 1
+        leads, starts = block[begin], begin + self.position
+        stops = ends + self.position
+        before = block[np.maximum(ends - 1, 0)]
+        if ends[0] == 0:
+            before[0] = self._last
+        if self._start is None:
+            stops, before = stops[1:], before[1:]
+        else:
+            starts = np.concatenate([[self._start], starts])
+            leads = np.concatenate([np.array([self._lead], np.uint8), leads])
+        lengths = stops - starts
+        lengths -= (before == RETURN) & (lengths > 0)
+        return Lines(starts, stops, lengths, leads)

@@ -1,0 +1,93 @@
+"""The tasks that the queue names: thin, idempotent, and the border at which any failure becomes a job's error.
+
+slicery.index_dataset(job)          claim the job; do it, or send a task for each of its units
+slicery.index_stretch(job, unit)    do one unit; the last one joins
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from celery import Task
+
+from slicery_service import jobs, queue
+from slicery_service.db import transaction
+from slicery_service.errors import InternalError, Problem
+from slicery_workers.app import app
+from slicery_workers.progress import JobEnded
+from slicery_workers.work import Unit, Work
+
+log = logging.getLogger(__name__)
+
+
+@app.task(name=queue.INDEX_DATASET, bind=True)
+def index_dataset(self: Task, job_id: str) -> None:
+    """Index a dataset, or divide the work."""
+    redelivered = bool((self.request.delivery_info or {}).get("redelivered"))
+    with _job_border(job_id):
+        with transaction() as session:
+            claim = jobs.claim(session, job_id, datetime.now(UTC), redelivered=redelivered)
+        if claim is None:
+            return
+        log.info("job %s: dataset %s, generation %d", job_id, claim.dataset_id, claim.generation)
+        work = Work(claim, shared=False)
+        units = work.units()
+        if not work.is_small(units):
+            _send(job_id, units)
+            return
+        for unit in units:
+            work.run(unit)
+        work.join()
+
+
+@app.task(name=queue.INDEX_STRETCH)
+def index_stretch(job_id: str, unit: dict[str, Any]) -> None:
+    """Do one unit of a job; the unit that finds all others done joins them."""
+    with _job_border(job_id):
+        with transaction() as session:
+            claim = jobs.look_up(session, job_id)
+        if claim is None:
+            return
+        work = Work(claim, shared=True)
+        work.run(Unit(**unit))
+        with transaction() as session:
+            is_last = jobs.unit_done(session, job_id)
+        if is_last:
+            work.join()
+
+
+def _send(job_id: str, units: list[Unit]) -> None:
+    with transaction() as session:
+        jobs.set_units(session, job_id, len(units))
+    for unit in units:
+        queue.enqueue(queue.INDEX_STRETCH, job_id, unit.to_json())
+
+
+@contextmanager
+def _job_border(job_id: str) -> Iterator[None]:
+    """Turn what goes wrong into the job's error."""
+    try:
+        yield
+    except JobEnded:
+        log.info("job %s has ended elsewhere; this task stops", job_id)
+    except Problem as problem:
+        _fail(job_id, problem)
+    except Exception:
+        log.exception("job %s failed unexpectedly", job_id)
+        _fail(
+            job_id,
+            InternalError(
+                "indexing failed unexpectedly",
+                hint="The worker's log has the trace; POST /v1/datasets/{id}/index tries again.",
+            ),
+        )
+
+
+def _fail(job_id: str, problem: Problem) -> None:
+    log.warning("job %s failed: %s: %s", job_id, problem.code, problem.detail)
+    with transaction() as session:
+        jobs.fail(session, job_id, problem)

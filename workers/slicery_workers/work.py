@@ -1,0 +1,215 @@
+"""What a job consists of: units, each an object or a stretch of one, and the joining of what they found.
+
+A small job does all its units in one task. A large one sends a task for each; every unit saves a draft, and the
+task that saves the last one joins them. All of it may happen twice: segments and drafts are replaced.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from slicery_service import formats, index, jobs
+from slicery_service.byterange import ByteRange
+from slicery_service.compression import Compression, sniff
+from slicery_service.config import get_settings
+from slicery_service.datasets import configured_sources
+from slicery_service.db import transaction
+from slicery_service.jobs import Claim
+from slicery_service.models import StoredObject
+from slicery_service.record_index import Segment
+from slicery_service.store import Store, store_for
+from slicery_workers.drafts import Draft, Indexed, NeedsWholeScan, join_stretches
+from slicery_workers.indexing import index_whole, scan_stretch
+from slicery_workers.progress import JobEnded, Progress
+from slicery_workers.reader import ObjectReader
+from slicery_workers.registry import indexer_of
+from slicery_workers.scanners import RecordIndexer
+
+SNIFF_BYTES = 64
+SMALL_JOB_BYTES = 64 << 20
+"""Jobs up to this size are done in one task, whatever the number of their objects."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A piece of a job: the bytes `start` up to `stop` of an object, or all of it (`whole`)."""
+
+    object: int
+    ordinal: int
+    compression: Compression
+    start: int
+    stop: int
+    whole: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what goes into the message of the unit's task."""
+        return asdict(self)
+
+
+class Work:
+    """One job at one worker."""
+
+    def __init__(self, claim: Claim, *, shared: bool) -> None:
+        self.claim = claim
+        self._progress = Progress(claim.job_id, shared=shared)
+        self._indexer: RecordIndexer = indexer_of(claim.format)
+        self._store: Store = store_for(configured_sources().get(claim.source))
+        with transaction() as session:
+            self._objects = index.objects_of(session, claim.dataset_id, claim.generation)
+
+    def units(self) -> list[Unit]:
+        """Divide the job; reads the first bytes of each object."""
+        return [unit for each in self._objects for unit in self._units_of(each)]
+
+    def is_small(self, units: list[Unit]) -> bool:
+        """Tell whether one task had better do all units."""
+        return len(units) == 1 or sum(each.size_bytes for each in self._objects) <= SMALL_JOB_BYTES
+
+    def run(self, unit: Unit) -> None:
+        """Do one unit, unless its draft is there, and save it: a draft, and the segments of a whole object."""
+        with transaction() as session:
+            if index.has_draft(session, *self._key, unit.object, unit.ordinal):
+                return
+        with self._reader(unit.object) as reader:
+            do = self._index_whole if unit.whole else self._scan_stretch
+            payload = do(reader, unit)
+        self._progress.flush()
+        with self._held() as session:
+            index.save_draft(session, *self._key, unit.object, unit.ordinal, payload)
+
+    def join(self) -> None:
+        """Settle all objects and end the job with success."""
+        results = [self._settled(number) for number in range(len(self._objects))]
+        compressions = {result.compression for result in results if result.text_size} or {"none"}
+        summary = dict(self._indexer.join_summaries([result.summary for result in results]))
+        with transaction() as session:
+            jobs.finish(
+                session,
+                self.claim.job_id,
+                n_records=sum(result.n_records for result in results),
+                record_unit=formats.get(self.claim.format).unit,
+                compression=compressions.pop() if len(compressions) == 1 else "mixed",
+                summary=summary,
+                index_size_bytes=index.size_bytes(session, *self._key),
+            )
+
+    @property
+    def _key(self) -> tuple[str, int]:
+        return self.claim.dataset_id, self.claim.generation
+
+    def _units_of(self, stored: StoredObject) -> Iterator[Unit]:
+        size = stored.size_bytes
+        compression = sniff(self._fetch(stored, ByteRange(0, min(size, SNIFF_BYTES)))) if size else "none"
+        stretch = get_settings().stretch_bytes
+        if compression == "gzip" or size <= stretch:
+            yield Unit(stored.ordinal, 0, compression, 0, size, whole=True)
+            return
+        for ordinal, start in enumerate(range(0, size, stretch)):
+            stop = min(start + stretch, size)
+            yield Unit(stored.ordinal, ordinal, compression, start, stop, whole=False)
+
+    def _index_whole(self, reader: ObjectReader, unit: Unit) -> bytes:
+        with self._held() as session:
+            index.clear_object(session, *self._key, unit.object)
+        saver = _Saver(self, unit.object)
+        found = index_whole(reader, unit.compression, self._indexer, self.claim.options, saver.save)
+        saver.end(found.compression)
+        return _to_payload(found)
+
+    def _scan_stretch(self, reader: ObjectReader, unit: Unit) -> bytes:
+        try:
+            draft = scan_stretch(
+                reader, unit.compression, unit.start, unit.stop, self._indexer, self.claim.options
+            )
+        except NeedsWholeScan:
+            return b""
+        return draft.to_payload()
+
+    def _settled(self, number: int) -> Indexed:
+        """Return what is known of an object whose units are done; joins its stretches if it has any."""
+        with transaction() as session:
+            payloads = list(index.drafts_of(session, *self._key, number))
+        if len(payloads) == 1 and payloads[0].startswith(b"{"):
+            return _from_payload(payloads[0])
+        try:
+            return self._join_stretches(number, payloads)
+        except NeedsWholeScan:
+            return self._index_again(number)
+
+    def _join_stretches(self, number: int, payloads: list[bytes]) -> Indexed:
+        if not all(payloads):
+            raise NeedsWholeScan
+        stored = self._objects[number]
+        compression = sniff(self._fetch(stored, ByteRange(0, SNIFF_BYTES)))
+        drafts = (Draft.from_payload(payload) for payload in payloads)
+        saver = _Saver(self, number)
+        found: Indexed | None = None
+        for each in join_stretches(drafts, compression, self._indexer, stored.size_bytes):
+            if isinstance(each, Segment):
+                saver.save(each)
+            else:
+                found = each
+        if found is None:
+            raise NeedsWholeScan
+        saver.end(compression)
+        return found
+
+    def _index_again(self, number: int) -> Indexed:
+        """Index an object from its beginning, whose stretches could not be settled."""
+        stored = self._objects[number]
+        compression = sniff(self._fetch(stored, ByteRange(0, SNIFF_BYTES)))
+        unit = Unit(number, 0, compression, 0, stored.size_bytes, whole=True)
+        with self._reader(number) as reader:
+            return _from_payload(self._index_whole(reader, unit))
+
+    def _reader(self, number: int) -> ObjectReader:
+        stored = self._objects[number]
+        return ObjectReader(
+            lambda byte_range: self._fetch(stored, byte_range), stored.size_bytes, on_bytes=self._progress.add
+        )
+
+    def _fetch(self, stored: StoredObject, byte_range: ByteRange) -> bytes:
+        return self._store.read(stored.bucket, stored.key, byte_range, etag=stored.etag)
+
+    @contextmanager
+    def _held(self) -> Iterator[Any]:
+        """Open a transaction in which the job cannot end; raises JobEnded when it has."""
+        with transaction() as session:
+            if not jobs.hold(session, self.claim.job_id):
+                raise JobEnded(self.claim.job_id)
+            yield session
+
+
+class _Saver:
+    """Saves the segments of one object in order."""
+
+    def __init__(self, work: Work, number: int) -> None:
+        self._work = work
+        self._number = number
+        self._ordinal = 0
+
+    def save(self, segment: Segment) -> None:
+        if segment.first_record == 0 and segment.start == 0:
+            self._ordinal = 0  # the object is gone through again, as gzip
+        with self._work._held() as session:
+            index.save_segment(session, *self._work._key, self._number, self._ordinal, segment)
+        self._ordinal += 1
+
+    def end(self, compression: Compression) -> None:
+        """Remove segments of an earlier, longer attempt, and record the compression."""
+        with self._work._held() as session:
+            index.drop_segments_from(session, *self._work._key, self._number, self._ordinal)
+            index.set_compression(session, *self._work._key, self._number, compression)
+
+
+def _to_payload(found: Indexed) -> bytes:
+    body: Mapping[str, Any] = {**asdict(found), "summary": dict(found.summary)}
+    return json.dumps(body).encode()
+
+
+def _from_payload(payload: bytes) -> Indexed:
+    return Indexed(**json.loads(payload))
