@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from slicery_service.embedded.seaweed import S3Access
@@ -51,6 +53,7 @@ class Launch:
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.folder = folder
+        (folder / "ready.json").unlink(missing_ok=True)  # a killed stack leaves it
         command = [sys.executable, "-m", "slicery_service", "up", "--dir", str(folder)]
         ready = ["--ready-file", str(folder / "ready.json")]
         with (folder / "output").open("wb") as output:
@@ -90,17 +93,19 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServers
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    """The whole stack, without the sample dataset."""
+    """The whole stack, without the sample dataset; it must stop when asked to, and leave no process."""
     launch = Launch(tmp_path_factory.mktemp("stack"), "--no-sample")
     running = launch.wait_until_ready()
     yield running
     running.s3_client.close()
+    programs = psutil.Process(launch.process.pid).children(recursive=True)
     assert launch.stop() == 0, launch.output()
+    assert [program for program in programs if program.is_running()] == []
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def launch() -> Iterator[Callable[..., Launch]]:
-    """A function that starts a stack of the test's own: `launch(folder, *options)`."""
+    """A function that starts a stack of the module's own: `launch(folder, *options)`."""
     started: list[Launch] = []
 
     def start(folder: Path, *options: str) -> Launch:
@@ -110,6 +115,16 @@ def launch() -> Iterator[Callable[..., Launch]]:
     yield start
     for each in started:
         each.stop()
+
+
+@pytest.fixture(scope="session")
+def processes_in() -> Callable[[Path], list[psutil.Process]]:
+    """A function that finds the processes of a folder, by command line, present folder or environment."""
+
+    def find(folder: Path) -> list[psutil.Process]:
+        return [process for process in psutil.process_iter() if _runs_for(process, folder)]
+
+    return find
 
 
 @pytest.fixture(scope="session")
@@ -131,3 +146,13 @@ def shared_file(shared_data: Path | None) -> Callable[[str], Path]:
         return shared_data / name
 
     return find
+
+
+def _runs_for(process: psutil.Process, folder: Path) -> bool:
+    if process.pid == os.getpid():
+        return False
+    try:
+        words = [process.cwd(), *process.cmdline(), *process.environ().values()]
+    except psutil.Error:  # it has ended, or belongs to another user
+        return False
+    return str(folder) in " ".join(words)

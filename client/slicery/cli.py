@@ -151,19 +151,25 @@ def get(
     partition: Annotated[str, typer.Argument(help="A partition's id.")],
     index: Annotated[int, typer.Argument(min=0, help="The slice's number, from 0.")],
     output: Annotated[str, typer.Option("--output", "-o", help="File or folder to write to; - is stdout.")],
-    decoded: Annotated[bool, typer.Option("--decoded", help="The decoded bytes, not a valid file.")] = False,
+    decoded: Annotated[
+        bool, typer.Option("--decoded", help="The records' bytes without compression.")
+    ] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="The parts as fetched, untrimmed.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write one slice as a valid file of its format."""
+    """Write one slice's records as a valid file of their format."""
     item = ctx.obj.client().slice(partition, index)
+    if decoded and raw:
+        raise typer.BadParameter("choose one of --decoded and --raw")
     if output == "-":
-        _copy_to_stdout(item.open() if decoded else item.open_raw())
+        opener = item.open if decoded else item.open_raw if raw else item.open_file
+        _copy_to_stdout(opener())
     elif decoded:
         with item.open() as stream:
             write_file(Path(output), iter(lambda: stream.read(COPY_BYTES), b""))
     else:
         try:
-            item.to_file(output)
+            item.to_file(output, raw=raw)
         except ValueError as exc:
             raise typer.BadParameter(str(exc), param_hint="--output") from exc
     if as_json and output != "-":

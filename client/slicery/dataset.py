@@ -177,8 +177,8 @@ class Dataset:
         if self.state == "failed" or (failed and (watched or self.state != "indexed")):
             problem = job.get("error") or self.error or {}
             why = problem.get("detail") or f"the job {job.get('id', '')} is {job.get('state', 'gone')}"
-            hint = f" {problem['hint']}" if problem.get("hint") else ""
-            raise IndexingFailed(f"{self.name}: {why}{hint}", problem)
+            hint = f". {problem['hint']}" if problem.get("hint") else ""
+            raise IndexingFailed(f"{self.name}: {why.rstrip('.')}{hint}", problem)
         if self.state == "stale":
             raise IndexingFailed(
                 f"{self.name}: its objects have changed since they were indexed; call reindex()"

@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Any, Protocol, cast
 
 from slicery import registry
+from slicery.compress import bgzipped, gzipped
 from slicery.errors import DecodeError, InvalidTicket
 from slicery.ticket import Bgunzip, Gunzip, Records, Step, Ticket, Trim
 
@@ -57,16 +58,42 @@ def records(ticket: Ticket, read_file: ReadFile) -> Iterator[Any]:
 
 
 def record_bytes(ticket: Ticket, read_file: ReadFile) -> Blocks:
-    """Yield the decoded bytes of a ticket's records, as they stand in the file, in blocks."""
-    for ordinal, file in enumerate(ticket.files):
-        steps, last = _split_steps(ticket.steps_of(file))
-        with closing(read_file(ordinal)) as raw:
-            blocks = decoded(raw, steps)
-            if last is None or (last.skip == 0 and last.take is None):
-                yield from blocks
-            else:
-                yield from _gather(_cut_spans(blocks, last))
-                _drain(blocks)
+    """Yield the decoded bytes of a ticket's records, as they stand in its files, in blocks.
+
+    Where a file's last record lacks its newline and another file follows, the newline is put in.
+    """
+    end = b"\n"
+    for ordinal in range(len(ticket.files)):
+        at_start = True
+        for block in filter(None, file_bytes(ticket, ordinal, read_file)):
+            if at_start and end != b"\n":
+                yield b"\n"
+            yield block
+            at_start, end = False, block[-1:]
+
+
+def file_bytes(ticket: Ticket, ordinal: int, read_file: ReadFile) -> Blocks:
+    """Yield the decoded bytes of the records in one of a ticket's files, in blocks."""
+    steps, last = _split_steps(ticket.steps_of(ticket.files[ordinal]))
+    with closing(read_file(ordinal)) as raw:
+        blocks = decoded(raw, steps)
+        if last is None or not _drops(last):
+            yield from blocks
+        else:
+            yield from _gather(_cut_spans(blocks, last))
+            _drain(blocks)
+
+
+def is_exact(steps: Sequence[Step]) -> bool:
+    """Tell whether a file holds just its slice's records, so that nothing is trimmed from it."""
+    return not any(isinstance(step, Trim) or (isinstance(step, Records) and _drops(step)) for step in steps)
+
+
+def compressed_again(blocks: Blocks, steps: Sequence[Step]) -> Blocks:
+    """Compress decoded bytes as the file was from which `steps` decoded them."""
+    if any(isinstance(step, Bgunzip) for step in steps):
+        return bgzipped(blocks)
+    return gzipped(blocks) if any(isinstance(step, Gunzip) for step in steps) else blocks
 
 
 def decoded(blocks: Iterable[bytes], steps: Sequence[Step]) -> Blocks:
@@ -131,6 +158,10 @@ def _split_steps(steps: Sequence[Step]) -> tuple[Sequence[Step], Records | None]
     if steps and isinstance(steps[-1], Records):
         return steps[:-1], steps[-1]
     return steps, None
+
+
+def _drops(step: Records) -> bool:
+    return step.skip > 0 or step.take is not None
 
 
 def _stop(step: Records) -> int | None:

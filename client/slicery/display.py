@@ -48,9 +48,12 @@ def show_error(exc: SliceryError | OSError, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"error": _problem(exc)}, separators=(",", ":")), err=True)
         return
-    notes = ", ".join(getattr(exc, "__notes__", ()))
-    text = " ".join(f"{exc}{f' ({notes})' if notes else ''}".split())
-    typer.echo(f"slicery: {text}", err=True)
+    text = str(exc)
+    if isinstance(exc, ServiceError):
+        text = ". ".join(part.rstrip(".") for part in (exc.detail, exc.hint) if part) + "."
+    if notes := getattr(exc, "__notes__", ()):
+        text += f" ({', '.join(notes)})"
+    typer.echo("slicery: " + " ".join(text.split()), err=True)
 
 
 @contextmanager

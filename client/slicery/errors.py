@@ -1,22 +1,22 @@
 """What can go wrong between a ticket and its records.
 
-    SliceryError
-    ├── ConfigurationError      no URL, unknown profile, unreadable profile file
-    ├── InvalidTicket           a ticket that does not follow the contract
-    │   └── UnsupportedTicket   … of a newer version, or with a decode step this client does not know
-    ├── ServiceError            the service answered with a problem (RFC 9457): status, code, detail, hint
-    │   ├── Unauthorized        401: no key, or a key that is wrong, expired or revoked
-    │   ├── Forbidden           403: the key lacks a scope, or the source is not allowed
-    │   ├── NotFound            404, 410
-    │   └── Conflict            409: exists already, not indexed yet, object changed
-    ├── ServiceUnavailable      the service could not be reached
-    ├── IndexingFailed          the dataset's job ended in failure; carries the job's problem
-    ├── FetchError              a part could not be fetched after all tries
-    │   ├── TicketExpired       … because its URL has expired and no service was there to sign it afresh
-    │   ├── DatasetChanged      412: the object is no longer the version that was indexed
-    │   └── ShortBody           the store closed the connection before the whole range had arrived
-    └── DecodeError             the bytes are not what the ticket says: CRC, length, record count or syntax
-        └── MissingExtra        the decoder needs an extra that is not installed
+SliceryError
+├── ConfigurationError      no URL, unknown profile, unreadable profile file
+├── InvalidTicket           a ticket that does not follow the contract
+│   └── UnsupportedTicket   … of a newer version, or with a decode step this client does not know
+├── ServiceError            the service answered with a problem (RFC 9457): status, code, detail, hint
+│   ├── Unauthorized        401: no key, or a key that is wrong, expired or revoked
+│   ├── Forbidden           403: the key lacks a scope, or the source is not allowed
+│   ├── NotFound            404, 410
+│   └── Conflict            409: exists already, not indexed yet, object changed
+├── ServiceUnavailable      the service could not be reached
+├── IndexingFailed          the dataset's job ended in failure; carries the job's problem
+├── FetchError              a part could not be fetched after all tries
+│   ├── TicketExpired       … because its URL has expired and no service was there to sign it afresh
+│   ├── DatasetChanged      412: the object is no longer the version that was indexed
+│   └── ShortBody           the store closed the connection before the whole range had arrived
+└── DecodeError             the bytes are not what the ticket says: CRC, length, record count or syntax
+    └── MissingExtra        the decoder needs an extra that is not installed
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class ServiceError(SliceryError):
         self.code = str(problem.get("code", "unknown"))
         self.detail = str(problem.get("detail") or problem.get("title") or f"HTTP {status}")
         self.hint = problem.get("hint")
-        super().__init__(f"{self.detail} {self.hint}" if self.hint else self.detail)
+        super().__init__(f"{self.detail}. {self.hint}" if self.hint else self.detail)
 
     def __reduce__(self) -> tuple[type[ServiceError], tuple[int, dict[str, Any]]]:
         return type(self), (self.status, self.problem)

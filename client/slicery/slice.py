@@ -33,7 +33,7 @@ class Slice:
     the object store alone; the service is asked only for a reference's ticket and when a ticket has expired.
     """
 
-    __slots__ = ("_ticket", "_transport", "api_url", "index", "partition")
+    __slots__ = ("_is_reference", "_ticket", "_transport", "api_url", "index", "partition")
 
     def __init__(
         self,
@@ -48,6 +48,7 @@ class Slice:
         self.index = index
         self.api_url = transport.url if transport else api_url
         self._ticket = ticket
+        self._is_reference = ticket is None  # it stays one, so that it stays small
         self._transport = transport
 
     @classmethod
@@ -71,7 +72,7 @@ class Slice:
 
     def to_json(self) -> JsonObject:
         """Return the expanded ticket and `api_url`; of a reference, api_url, partition and index."""
-        if self._ticket is None:
+        if self._is_reference or self._ticket is None:
             return {"api_url": self.api_url, "partition": self.partition, "index": self.index}
         return {**self._ticket.to_json(), "api_url": self.api_url}
 
@@ -131,31 +132,40 @@ class Slice:
         return b"".join(self._decoded())
 
     def raw(self) -> builtins.bytes:
-        """Return the slice as a valid file of its format, as fetched; of several files, one after another."""
+        """Return the slice as a file, as fetched; several files come one after another.
+
+        The file may hold more than the slice's records, where its ticket's steps trim; `bytes` and `to_file`
+        give just them.
+        """
         return b"".join(self._raw())
 
     def open_raw(self) -> io.BufferedReader:
         """Open what `raw` returns as a binary file, read as it comes."""
         return io.BufferedReader(_BlockFile(self._raw()), READ_BUFFER_BYTES)
 
-    def to_file(self, path: str | os.PathLike[str]) -> list[Path]:
-        """Write the slice as a valid file of its format; it appears under its name when it is whole.
+    def open_file(self) -> io.BufferedReader:
+        """Open what `to_file` writes as a binary file, read as it comes."""
+        return io.BufferedReader(_BlockFile(self._whole_file()), READ_BUFFER_BYTES)
 
-        A folder gets each file under its ticket's name. Elsewhere a slice of several files is written as one,
-        which takes that they are of one media type. Returns the paths that were written.
+    def to_file(self, path: str | os.PathLike[str], *, raw: bool = False) -> list[Path]:
+        """Write the slice's records as a valid file of its format; it appears under its name when whole.
+
+        What needs no trimming is written as it was fetched, the rest is trimmed and compressed again; with
+        `raw` all is written as fetched. A folder gets each file under its ticket's name. Elsewhere a slice of
+        several files is written as one, which takes that they are of one media type. Returns the paths.
         """
         path = Path(path)
         files = self.ticket.files
         if path.is_dir():
-            targets = [path / Path(file.name).name for file in files]
+            targets = [path / name for name in _file_names([file.name for file in files])]
             for ordinal, target in enumerate(targets):
-                write_file(target, self._noted(self._reader()(ordinal)))
+                write_file(target, self._noted(self._file(ordinal, self._reader(), raw=raw)))
             return targets
         if len({file.media_type for file in files}) > 1:
             raise ValueError(
                 f"this slice has {len(files)} files of different types; give a folder to write them to"
             )
-        write_file(path, self._raw())
+        write_file(path, self._raw() if raw else self._whole_file())
         return [path]
 
     def _decoded(self) -> Iterator[builtins.bytes]:
@@ -164,6 +174,18 @@ class Slice:
     def _raw(self) -> Iterator[builtins.bytes]:
         read_file = self._reader()
         return self._noted(chain.from_iterable(map(read_file, range(len(self.ticket.files)))))
+
+    def _whole_file(self) -> Iterator[builtins.bytes]:
+        """Yield one file with all records, compressed as the first of the ticket's files is."""
+        if len(self.ticket.files) == 1:
+            return self._noted(self._file(0, self._reader(), raw=False))
+        return decode.compressed_again(self._decoded(), self.ticket.steps_of(self.ticket.files[0]))
+
+    def _file(self, ordinal: int, read_file: decode.ReadFile, *, raw: bool) -> Iterator[builtins.bytes]:
+        steps = self.ticket.steps_of(self.ticket.files[ordinal])
+        if raw or decode.is_exact(steps):
+            return read_file(ordinal)
+        return decode.compressed_again(decode.file_bytes(self.ticket, ordinal, read_file), steps)
 
     def _reader(self) -> decode.ReadFile:
         signer = Signer(self.ticket, self._renew if self.api_url else None)
@@ -217,6 +239,14 @@ class _BlockFile(io.RawIOBase):
         if close and not self.closed:
             close()
         super().close()
+
+
+def _file_names(names: list[str]) -> list[str]:
+    """Return names that stay in their folder; where two objects have the same, all get their number."""
+    plain = [Path(name).name for name in names]
+    if len(set(plain)) == len(plain):
+        return plain
+    return [f"{ordinal}.{name}" for ordinal, name in enumerate(plain)]
 
 
 def _unpickle(packed: bytes) -> Slice:

@@ -238,7 +238,9 @@ class Ticket:
             raise InvalidTicket(f"the ticket is malformed: {exc}") from exc
 
 
-def expand(compact: Mapping[str, Any], sources: Sequence[Mapping[str, Any]], head: Mapping[str, Any]) -> Ticket:
+def expand(
+    compact: Mapping[str, Any], sources: Sequence[Mapping[str, Any]], head: Mapping[str, Any]
+) -> Ticket:
     """Turn the compact form of a ticket into a Ticket.
 
     `sources` holds, per signed object, `{"url": everything before the signature's value, "headers": {…}}`;

@@ -29,6 +29,7 @@ from slicery_service.sources import SourcesError
 
 APP = "slicery_service.api.app:create_app"
 SHUTDOWN_SECONDS = 5
+EMBEDDED_MODULE = "psutil"  # the first of the extra's that `up` imports
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's own
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -56,6 +57,10 @@ def main() -> None:
         _exit("; ".join(faults))
     except (SettingError, SourcesError) as exc:
         _exit(str(exc))
+    except ModuleNotFoundError as exc:
+        if exc.name != EMBEDDED_MODULE:
+            raise
+        _exit("`up` needs more than the service: pip install 'slicery-service[embedded]'")
 
 
 @app.callback(invoke_without_command=True)

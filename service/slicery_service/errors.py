@@ -18,7 +18,7 @@
     │   ├── ObjectMissing        424    object-missing          no such object, or the prefix holds none
     │   ├── AccessDenied         424    access-denied           the store refused the source's credentials
     │   ├── WrongRegion          424    wrong-region            the bucket lies in another region
-    │   └── ObjectChanged        424    object-changed          the object changed while it was being read
+    │   └── ObjectChanged        409    object-changed          the object is no longer the version that was indexed
     ├── IndexingError            424    indexing-failed         the object's bytes could not be indexed
     │   ├── EmptyObject          424    empty-object            there is nothing to slice
     │   ├── MalformedRecord      424    malformed-record        the bytes break the format's grammar
@@ -178,9 +178,9 @@ class WrongRegion(ObjectUnreadable):
 
 
 class ObjectChanged(ObjectUnreadable):
-    """The object changed while it was being read."""
+    """The object is no longer the version that was registered or indexed."""
 
-    code, title = "object-changed", "The object has changed"
+    status, code, title = 409, "object-changed", "The object has changed"
 
 
 class IndexingError(Problem):

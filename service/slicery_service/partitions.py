@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -17,9 +18,18 @@ from typing import Any, Literal
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from slicery_service import datasets, formats, index, tickets
+from slicery_service import datasets, formats, index
 from slicery_service.config import get_settings
-from slicery_service.errors import Gone, InvalidRequest, NotFound, NotIndexed
+from slicery_service.errors import (
+    Gone,
+    InvalidRequest,
+    NotFound,
+    NotIndexed,
+    ObjectChanged,
+    ObjectMissing,
+    ObjectUnreadable,
+    Problem,
+)
 from slicery_service.index import RecordIndexes
 from slicery_service.models import Dataset, Partition
 from slicery_service.planning.records import bounds, cover, fetched_bytes
@@ -27,10 +37,16 @@ from slicery_service.planning.strategies import parse_record_strategy
 from slicery_service.presign import Grant
 from slicery_service.record_index import Int64Array
 from slicery_service.slicing import RecordFormat, slice_files
-from slicery_service.tickets import Cutting, Signer
+from slicery_service.store import store_for
+from slicery_service.tickets import Cutting, Signer, Writer
 
 Form = Literal["expanded", "compact"]
 JsonObject = dict[str, Any]
+
+log = logging.getLogger(__name__)
+
+CHECKED_OBJECTS = 4
+"""Objects that are compared with the store when a dataset is cut; each takes a request."""
 
 BATCH = 2000
 """Slices planned, wrapped and signed together while streaming."""
@@ -64,8 +80,9 @@ class OpenPartition:
         """Return the tickets of the slices `first` up to `stop`."""
         edges = self.edges[first : stop + 1]
         files = slice_files(self.form, self.indexed.indexes, edges)
-        write = tickets.expanded if form == "expanded" else tickets.compact
-        return write(self.cutting, signer, first, files, edges.tolist())
+        writer = Writer(self.cutting, signer)
+        write = writer.expanded if form == "expanded" else writer.compact
+        return write(first, files, edges.tolist())
 
     def batches(self, signer: Signer, first: int, stop: int, form: Form) -> Iterator[list[JsonObject]]:
         """Yield the tickets `first` up to `stop` in batches, so that a stream needs little memory."""
@@ -102,6 +119,34 @@ def create(
     )
     is_new = _save(session, row)
     return _keep(_open(row, dataset, indexed, edges)), is_new
+
+
+def find_changes(session: Session, dataset_id: str) -> Problem | None:
+    """Look whether a dataset's objects are still those that were indexed; if not, it is stale from now on.
+
+    Of datasets of many objects only the first CHECKED_OBJECTS are looked at, and a store that does not answer is
+    no change: every URL is pinned to its version anyway, so this only says early what a job would find out.
+    """
+    dataset = datasets.get(session, dataset_id)
+    if dataset.generation is None:
+        return None
+    store = store_for(datasets.configured_sources().get(dataset.source))
+    for stored in index.objects_of(session, dataset_id, dataset.generation)[:CHECKED_OBJECTS]:
+        try:
+            is_same = store.head(stored.bucket, stored.key).etag == stored.etag
+        except ObjectMissing:
+            is_same = False
+        except ObjectUnreadable as problem:
+            log.warning("dataset %s could not be checked for changes: %s", dataset_id, problem.detail)
+            return None
+        if not is_same:
+            dataset.state = "stale"
+            return ObjectChanged(
+                f"s3://{stored.bucket}/{stored.key} is no longer the version that was indexed",
+                hint=f"POST /v1/datasets/{dataset_id}/index indexes the dataset as it is now.",
+                dataset=dataset_id,
+            )
+    return None
 
 
 def get(session: Session, partition_id: str) -> OpenPartition:
@@ -164,8 +209,8 @@ def page_view(partition: OpenPartition, signing: Signing, first: int, limit: int
         return page
     signer = partition.signer(signing)
     if form == "compact":
-        page["head"] = tickets.head(partition.cutting, signer)
-        page["sources"] = tickets.signed_sources(partition.cutting, signer)
+        writer = Writer(partition.cutting, signer)
+        page["head"], page["sources"] = writer.head(), writer.sources()
     page["slices"] = partition.tickets(signer, first, stop, form)
     return page
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from slicery.ticket import Bgunzip, Gunzip, Records, Step, Trim
 from slicery_service.planning.records import Cover, Piece, cover
 from slicery_service.record_index import Int64Array, RecordIndex
@@ -50,15 +52,29 @@ def slice_files(
 
 
 def _wrap_all(covered: Cover, indexes: Sequence[RecordIndex]) -> list[Wrapped]:
-    """Wrap object by object, so that a wrapper can work on whole arrays."""
+    """Wrap object by object, so that a wrapper can work on whole arrays.
+
+    Slices finer than an object's cuts lie between the same ones: these are wrapped once, and share their parts.
+    """
     wrapped: dict[int, Wrapped] = {}
     for number in sorted(set(covered.columns["object"].tolist())):
         rows, columns = covered.of_object(number)
-        index = indexes[number]
-        wrap = WRAPPERS[index.compression]
-        files = wrap(index, columns["first_cut"], columns["last_cut"], columns["text_stop"])
-        wrapped.update(zip(rows.tolist(), files, strict=True))
+        files, which = _wrap_distinct(indexes[number], columns)
+        wrapped.update(zip(rows.tolist(), (files[i] for i in which), strict=True))
     return [wrapped[row] for row in range(len(wrapped))]
+
+
+def _wrap_distinct(
+    index: RecordIndex, columns: Mapping[str, Int64Array]
+) -> tuple[Sequence[Wrapped], list[int]]:
+    first, last = columns["first_cut"], columns["last_cut"]
+    stop = columns["text_stop"]
+    if index.compression != "none":  # only whether the spill is needed matters
+        border = index.cuts["text"][last]
+        stop = np.where(stop > border, index.reach[last], border)
+    distinct, which = np.unique(np.stack([first, last, stop], axis=1), axis=0, return_inverse=True)
+    files = WRAPPERS[index.compression](index, distinct[:, 0], distinct[:, 1], distinct[:, 2])
+    return files, which.reshape(-1).tolist()
 
 
 def _decode(form: RecordFormat, compression: str, piece: Piece, file: Wrapped) -> tuple[Step, ...]:

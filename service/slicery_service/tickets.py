@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from slicery.ticket import Part, RecordSpan, Step, Ticket, TicketFile, format_time
+from slicery.ticket import VERSION, Part, Step, format_time
 from slicery_service.byterange import ByteRange
 from slicery_service.errors import ObjectUnreadable
 from slicery_service.formats import Format
@@ -18,6 +18,7 @@ from slicery_service.presign import Grant, SignedObject, presign
 from slicery_service.slicing import SliceFile
 from slicery_service.sources import Source
 from slicery_service.store import store_for
+from slicery_service.wrapping.parts import FilePart
 
 _COMPRESSION_SUFFIXES = (".gz", ".bgz", ".bgzf", ".gzip")
 
@@ -46,6 +47,7 @@ class Signer:
         self._grant = grant
         self._now = now or datetime.now(UTC)
         self._credentials = store_for(source).credentials()
+        self._expiry: str | None = None
         self._signed: dict[tuple[str, str], SignedObject] = {}
 
     def signed(self, pinned: PinnedObject) -> SignedObject:
@@ -68,152 +70,146 @@ class Signer:
         """Return the signature for one range, or for the object where the grant is for all of it."""
         return signed.sign(part.start, part.stop) if self._grant == "range" else signed.sign_object()
 
-    def expires_at(self, objects: Sequence[PinnedObject]) -> datetime:
-        """Return until when the URLs of these objects are good."""
-        expires_at = min(self.signed(pinned).expires_at for pinned in objects)
+    def expiry(self, pinned: PinnedObject) -> str:
+        """Return until when URLs are good: those of all objects, as one set of credentials signs them."""
+        if self._expiry is None:
+            self._expiry = self._expires_at(pinned)
+        return self._expiry
+
+    def _expires_at(self, pinned: PinnedObject) -> str:
+        expires_at = self.signed(pinned).expires_at
         if expires_at <= self._now:
             raise ObjectUnreadable(
                 f"the credentials of source {self._source.name} expire too soon to sign with",
                 hint="Renew the credentials of the source.",
             )
-        return expires_at
+        return format_time(expires_at)
 
 
-def expanded(
-    cutting: Cutting,
-    signer: Signer,
-    first: int,
-    slices: Sequence[tuple[SliceFile, ...]],
-    edges: Sequence[int],
-) -> list[JsonObject]:
-    """Return tickets from number `first` on; slices[i] holds the records edges[i] … edges[i + 1]."""
-    return [
-        _ticket(cutting, signer, first + i, files, edges[i], edges[i + 1] - edges[i]).to_json()
-        for i, files in enumerate(slices)
-    ]
+Slices = Sequence[tuple[SliceFile, ...]]
+_WritePart = Callable[[int, FilePart], Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Compact:
-    """Tickets without what they share; `slicery.ticket.expand` puts it back."""
+class Writer:
+    """Writes the tickets of one partition; what many of them share is written once.
 
-    head: JsonObject
-    sources: list[JsonObject]
-    slices: list[JsonObject]
+    `slices[i]` holds the records edges[i] … edges[i + 1], and is slice number `first` + i.
+    """
 
+    def __init__(self, cutting: Cutting, signer: Signer) -> None:
+        self._cutting = cutting
+        self._signer = signer
+        self._names = [_name_around(cutting.form, pinned) for pinned in cutting.objects]
+        self._parts: dict[int, tuple[object, list[Any], int]] = {}
 
-def head(cutting: Cutting, signer: Signer) -> JsonObject:
-    """Return what all compact tickets share."""
-    return {
-        "version": 1,
-        "partition": cutting.partition,
-        "count": cutting.n_slices,
-        "dataset": cutting.dataset,
-        "generation": cutting.generation,
-        "format": cutting.form.name,
-        "compression": cutting.compression,
-        "unit": cutting.form.unit,
-        "expires_at": format_time(signer.expires_at(cutting.objects)),
-    }
-
-
-def signed_sources(cutting: Cutting, signer: Signer) -> list[JsonObject]:
-    """Return, for each object, what all its URLs begin with, and the headers they were signed with."""
-    signed = [signer.signed(pinned) for pinned in cutting.objects]
-    return [{"url": each.prefix, "headers": dict(each.headers)} for each in signed]
-
-
-def compact(
-    cutting: Cutting,
-    signer: Signer,
-    first: int,
-    slices: Sequence[tuple[SliceFile, ...]],
-    edges: Sequence[int],
-) -> list[JsonObject]:
-    """Return compact tickets from number `first` on; see `expanded`."""
-    tickets = []
-    for i, files in enumerate(slices):
-        decode = files[0].decode
-        body = {
-            "index": first + i,
-            "records": [edges[i], edges[i + 1] - edges[i]],
-            "files": [_compact_file(cutting, signer, first + i, file, decode) for file in files],
-            "decode": [step.to_json() for step in decode],
+    def head(self) -> JsonObject:
+        """Return what all compact tickets share."""
+        cutting = self._cutting
+        return {
+            "version": VERSION,
+            "partition": cutting.partition,
+            "count": cutting.n_slices,
+            "dataset": cutting.dataset,
+            "generation": cutting.generation,
+            "format": cutting.form.name,
+            "compression": cutting.compression,
+            "unit": cutting.form.unit,
+            "expires_at": self._signer.expiry(cutting.objects[0]),
         }
-        tickets.append(body)
-    return tickets
+
+    def sources(self) -> list[JsonObject]:
+        """Return, for each object, what all its URLs begin with, and the headers they were signed with."""
+        signed = [self._signer.signed(pinned) for pinned in self._cutting.objects]
+        return [{"url": each.prefix, "headers": dict(each.headers)} for each in signed]
+
+    def expanded(self, first: int, slices: Slices, edges: Sequence[int]) -> list[JsonObject]:
+        """Return whole tickets (`slicery.ticket.Ticket`)."""
+        cutting, unit = self._cutting, self._cutting.form.unit
+        tickets = []
+        for i, files in enumerate(slices):
+            decode = files[0].decode
+            expiry = self._signer.expiry(cutting.objects[files[0].object])
+            tickets.append(
+                {
+                    "version": VERSION,
+                    "partition": cutting.partition,
+                    "index": first + i,
+                    "count": cutting.n_slices,
+                    "dataset": cutting.dataset,
+                    "generation": cutting.generation,
+                    "format": cutting.form.name,
+                    "compression": cutting.compression,
+                    "records": {"unit": unit, "first": edges[i], "count": edges[i + 1] - edges[i]},
+                    "files": [self._file(first + i, file, decode, self._whole_part) for file in files],
+                    "decode": _written(decode),
+                    "expires_at": expiry,
+                    "links": {"self": f"/v1/partitions/{cutting.partition}/slices/{first + i}"},
+                }
+            )
+        return tickets
+
+    def compact(self, first: int, slices: Slices, edges: Sequence[int]) -> list[JsonObject]:
+        """Return tickets without what they share; `slicery.ticket.expand` puts it back."""
+        return [
+            {
+                "index": first + i,
+                "records": [edges[i], edges[i + 1] - edges[i]],
+                "files": [self._file(first + i, file, files[0].decode, self._compact_part) for file in files],
+                "decode": _written(files[0].decode),
+            }
+            for i, files in enumerate(slices)
+        ]
+
+    def _file(self, index: int, file: SliceFile, decode: tuple[Step, ...], write: _WritePart) -> JsonObject:
+        before, after = self._names[file.object]
+        _, parts, length = self._written_parts(file, write)
+        pinned = self._cutting.objects[file.object]
+        body: JsonObject = {
+            "name": f"{before}.slice{index}{after}",
+            "media_type": self._cutting.form.media_type
+            if pinned.compression == "none"
+            else "application/gzip",
+            "length": length,
+            "parts": parts,
+        }
+        if file.decode != decode:
+            body["decode"] = _written(file.decode)
+        return body
+
+    def _written_parts(self, file: SliceFile, write: _WritePart) -> tuple[object, list[Any], int]:
+        """Write parts once for all slices that share them: by identity, as comparing would cost more."""
+        known = self._parts.get(id(file.parts))
+        if known is None:
+            parts = [write(file.object, part) for part in file.parts]
+            known = (file.parts, parts, sum(len(part) for part in file.parts))
+            self._parts[id(file.parts)] = known
+        return known
+
+    def _whole_part(self, number: int, part: FilePart) -> JsonObject:
+        if isinstance(part, bytes):
+            return Part.inline(part).to_json()
+        signed = self._signer.signed(self._cutting.objects[number])
+        headers = {"Range": part.http_range(), **signed.headers}
+        return Part(signed.prefix + self._signer.signature(signed, part), len(part), headers).to_json()
+
+    def _compact_part(self, number: int, part: FilePart) -> list[Any]:
+        if isinstance(part, bytes):
+            return [base64.b64encode(part).decode("ascii")]
+        signed = self._signer.signed(self._cutting.objects[number])
+        return [number, part.start, len(part), self._signer.signature(signed, part)]
 
 
-def file_name(key: str, form: Format, compression: str, index: int) -> str:
-    """Name a slice's file after its object: `run.fastq.gz` becomes `run.slice17.fastq.gz`."""
-    name = posixpath.basename(key)
-    wrapping = next((each for each in _COMPRESSION_SUFFIXES if name.lower().endswith(each)), "")
-    stem = name[: len(name) - len(wrapping)]
-    ending = next((each for each in form.suffixes if stem.lower().endswith(each)), "")
-    ending = stem[len(stem) - len(ending) :]
-    if compression != "none" and not wrapping:
-        wrapping = ".gz"
-    return f"{stem[: len(stem) - len(ending)]}.slice{index}{ending}{name[len(stem) :] or wrapping}"
+def _written(steps: tuple[Step, ...]) -> list[JsonObject]:
+    return [step.to_json() for step in steps]
 
 
-def _ticket(
-    cutting: Cutting, signer: Signer, index: int, files: tuple[SliceFile, ...], first: int, count: int
-) -> Ticket:
-    decode = files[0].decode
-    return Ticket(
-        partition=cutting.partition,
-        index=index,
-        count=cutting.n_slices,
-        dataset=cutting.dataset,
-        generation=cutting.generation,
-        format=cutting.form.name,
-        compression=cutting.compression,
-        records=RecordSpan(cutting.form.unit, first, count),
-        files=tuple(_file(cutting, signer, index, file, decode) for file in files),
-        decode=decode,
-        expires_at=signer.expires_at([cutting.objects[file.object] for file in files]),
-        links={"self": f"/v1/partitions/{cutting.partition}/slices/{index}"},
-    )
-
-
-def _file(
-    cutting: Cutting, signer: Signer, index: int, file: SliceFile, decode: tuple[Step, ...]
-) -> TicketFile:
-    pinned = cutting.objects[file.object]
-    signed = signer.signed(pinned)
-    parts = tuple(
-        Part.inline(part) if isinstance(part, bytes) else _part(signer, signed, part) for part in file.parts
-    )
-    own = None if file.decode == decode else file.decode
-    return TicketFile(
-        file_name(pinned.key, cutting.form, pinned.compression, index), _media(cutting, pinned), parts, own
-    )
-
-
-def _part(signer: Signer, signed: SignedObject, part: ByteRange) -> Part:
-    headers: Mapping[str, str] = {"Range": part.http_range(), **signed.headers}
-    return Part(signed.prefix + signer.signature(signed, part), len(part), headers)
-
-
-def _compact_file(
-    cutting: Cutting, signer: Signer, index: int, file: SliceFile, decode: tuple[Step, ...]
-) -> JsonObject:
-    pinned = cutting.objects[file.object]
-    signed = signer.signed(pinned)
-    body: JsonObject = {
-        "name": file_name(pinned.key, cutting.form, pinned.compression, index),
-        "media_type": _media(cutting, pinned),
-        "parts": [
-            [base64.b64encode(part).decode("ascii")]
-            if isinstance(part, bytes)
-            else [file.object, part.start, len(part), signer.signature(signed, part)]
-            for part in file.parts
-        ],
-    }
-    if file.decode != decode:
-        body["decode"] = [step.to_json() for step in file.decode]
-    return body
-
-
-def _media(cutting: Cutting, pinned: PinnedObject) -> str:
-    return cutting.form.media_type if pinned.compression == "none" else "application/gzip"
+def _name_around(form: Format, pinned: PinnedObject) -> tuple[str, str]:
+    """Return what stands around a slice's number in its file's name: `run` and `.fastq.gz`."""
+    name = posixpath.basename(pinned.key)
+    lower = name.lower()
+    wrapping = next((each for each in _COMPRESSION_SUFFIXES if lower.endswith(each)), "")
+    stem = lower.removesuffix(wrapping)
+    ending = next((each for each in form.suffixes if stem.endswith(each)), "")
+    before = name[: len(stem) - len(ending)]
+    after = name[len(before) :]
+    return before, after if wrapping or pinned.compression == "none" else after + ".gz"

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from slicery.cli import app
-from slicery.shell import parse_size
+from slicery.shell import EXIT_CODES, parse_size
 
 from .conftest import Reply, Server, json_reply, problem_reply
 from .service import DATASET, TOKEN, Service, read_of
@@ -76,7 +77,7 @@ class TestCommands:
         server.faults["/v1/datasets"] = [
             problem_reply(409, "already-registered", "it exists", dataset="d_1")
         ] * 2
-        assert failure("register", "s3://b/x") == (5, "slicery: it exists\n")
+        assert failure("register", "s3://b/x") == (5, "slicery: it exists.\n")
         assert run("register", "s3://b/x", "--exist-ok").exit_code == 0
 
     def test_indexing_that_fails_is_an_error(self, server: Server) -> None:
@@ -177,7 +178,7 @@ class TestErrors:
         assert "Set SLICERY_TOKEN" in text
 
     def test_what_is_not_there_is_not_found(self, service: Service) -> None:
-        assert failure("show", "nosuch") == (4, "slicery: no dataset has the id or name 'nosuch'\n")
+        assert failure("show", "nosuch") == (4, "slicery: no dataset has the id or name 'nosuch'.\n")
 
     def test_a_dataset_without_an_index_is_a_conflict(self, service: Service) -> None:
         not_indexed = problem_reply(409, "not-indexed", "it has no index yet.", hint="Wait for its job.")
@@ -193,7 +194,7 @@ class TestErrors:
         service.server.faults["/v1/datasets/d_1/partitions"] = [
             problem_reply(422, "invalid-strategy", "n must be > 0")
         ]
-        assert failure("partition", "d_1", "--count", "0") == (2, "slicery: n must be > 0\n")
+        assert failure("partition", "d_1", "--count", "0") == (2, "slicery: n must be > 0.\n")
 
     def test_a_changed_object_is_a_failure_to_fetch(self, service: Service, tmp_path: Path) -> None:
         service.server.put("/bucket/run7.fastq.gz", b"", etag='"v2"')
@@ -258,6 +259,24 @@ def test_help_tells_the_exit_codes() -> None:
     result = run("--help")
     for code in range(9):
         assert f"\n    {code}  " in result.stdout
+
+
+def test_the_manual_describes_every_command_and_option() -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+    group = typer.main.get_command(app)
+    sections = {
+        heading: text for heading, _, text in (part.partition("\n") for part in manual.split("\n## "))
+    }
+    for name, command in group.commands.items():
+        section = sections[f"slicery {name}"]
+        for parameter in command.params:
+            for option in (option for option in parameter.opts if option.startswith("--")):
+                assert option in section or option in sections["Options of every command"], (name, option)
+    for parameter in group.params:
+        assert parameter.opts[0] in sections["Options of every command"]
+    for line in EXIT_CODES.splitlines()[2:]:
+        code, _, meaning = line.strip().partition("  ")
+        assert f"| {code} | {meaning} |" in sections["Exit codes"]
 
 
 def test_version() -> None:

@@ -74,7 +74,7 @@ class TestRegister:
     def test_one_that_exists_is_a_conflict_or_taken(self, client: Client, server: Server) -> None:
         conflict = problem_reply(409, "already-registered", "it exists", hint="Use it.", dataset="d_1")
         server.faults["/v1/datasets"] = [conflict, conflict]
-        with pytest.raises(Conflict, match=r"it exists Use it\.") as caught:
+        with pytest.raises(Conflict, match=r"it exists\. Use it\.") as caught:
             client.register("s3://bucket/x")
         assert (caught.value.status, caught.value.code, caught.value.hint) == (
             409,
@@ -163,7 +163,7 @@ class TestWait:
     def test_a_failure_carries_its_problem(self, client: Client, service: Service) -> None:
         problem = {"code": "malformed-record", "detail": "record 7 has no quality", "hint": "Mend it."}
         in_states(service, {"state": "failed", "error": problem, "job": job("failed", error=problem)})
-        with pytest.raises(IndexingFailed, match=r"run7: record 7 has no quality Mend it\.") as caught:
+        with pytest.raises(IndexingFailed, match=r"run7: record 7 has no quality\. Mend it\.") as caught:
             client.dataset("d_1").wait()
         assert caught.value.problem == problem
         assert pickle.loads(pickle.dumps(caught.value)).problem == problem

@@ -8,14 +8,17 @@ import os
 import pickle
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import dnaio
+import pysam
 import pytest
 
 from slicery import Client, DatasetChanged, DecodeError, InvalidTicket, Slice, TicketExpired, Unauthorized
-from slicery.ticket import Part, Records
+from slicery.ticket import Bgunzip, Gunzip, Part, Records, Trim
 
 from .conftest import Reply, Server, make_ticket
 from .service import TOKEN, Service, read_of
@@ -27,6 +30,13 @@ import pickle, sys
 item = pickle.load(open(sys.argv[1], "rb"))
 print([record.name for record in item.records()])
 """
+
+
+def _bgzipped(text: bytes) -> bytes:
+    with tempfile.NamedTemporaryFile() as file:
+        with pysam.BGZFile(file.name, "w") as blocks:
+            blocks.write(text)
+        return Path(file.name).read_bytes()
 
 
 @pytest.fixture
@@ -72,6 +82,35 @@ def test_a_slice_gives_records_bytes_and_a_valid_file(item: Slice, tmp_path: Pat
         assert [read.name for read in reads] == ["r0", "r1"]
 
 
+@pytest.mark.parametrize("compress", [gzip.compress, _bgzipped])
+def test_a_trimmed_slice_is_written_as_a_valid_file_of_just_its_records(
+    compress: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    step = Bgunzip() if compress is _bgzipped else Gunzip()
+    padded = b"x" * 70_000 + READS * 1000 + b"y"
+    steps = [step, Trim(70_000, len(READS) * 1000), Records("fastq", skip=2, take=4)]
+    item = Slice.from_ticket(make_ticket([Part.inline(compress(padded))], count=4, steps=steps))
+    item.to_file(tmp_path / "a.fastq.gz")
+    with dnaio.open(tmp_path / "a.fastq.gz") as reads:
+        assert [read.name for read in reads] == ["r0", "r1", "r0", "r1"]
+    subprocess.run(["gzip", "-t", str(tmp_path / "a.fastq.gz")], check=True)
+    with item.open_file() as stream:
+        assert stream.read() == (tmp_path / "a.fastq.gz").read_bytes()
+    item.to_file(tmp_path / "raw.gz", raw=True)
+    assert gzip.decompress((tmp_path / "raw.gz").read_bytes()) == padded
+    if compress is _bgzipped:
+        with pysam.BGZFile(str(tmp_path / "a.fastq.gz")) as blocks:
+            assert blocks.read() == item.bytes()
+
+
+def test_files_whose_last_newline_is_missing_do_not_run_together(tmp_path: Path) -> None:
+    files = [[Part.inline(gzip.compress(READS[:-1]))], [], [Part.inline(gzip.compress(READS))]]
+    item = Slice.from_ticket(make_ticket(files, count=4, steps=[Gunzip(), Records("fastq")]))
+    assert item.bytes() == READS * 2
+    item.to_file(tmp_path / "a.fastq.gz")
+    assert gzip.decompress((tmp_path / "a.fastq.gz").read_bytes()) == READS * 2
+
+
 def test_a_slice_knows_its_place(item: Slice) -> None:
     assert (item.partition, item.index, item.first, item.count) == ("p_1", 0, 0, 2)
     assert item.expires_at == item.ticket.expires_at
@@ -110,6 +149,17 @@ def test_a_name_in_a_ticket_cannot_leave_the_folder(tmp_path: Path) -> None:
     body = make_ticket([Part.inline(b"a\n")], count=1, steps=[Records("text")]).to_json()
     body["files"][0]["name"] = "../../outside"
     assert Slice.from_json(body).to_file(tmp_path) == [tmp_path / "outside"]
+
+
+def test_files_of_one_name_do_not_overwrite_each_other(tmp_path: Path) -> None:
+    body = make_ticket([[Part.inline(b"a")], [Part.inline(b"b")]], count=2).to_json()
+    for file, lane in zip(body["files"], ("lane1", "lane2"), strict=True):
+        file["name"] = f"{lane}/reads.fastq"
+    Slice.from_json(body).to_file(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
+        "0.reads.fastq": b"a",
+        "1.reads.fastq": b"b",
+    }
 
 
 def test_files_of_different_types_need_a_folder(tmp_path: Path) -> None:
@@ -195,6 +245,7 @@ class TestTravel:
         assert [record.name for record in back.records()] == ["r0", "r1"]
         assert back.first == 0
         assert len(server.seen("/v1/partitions/p_1/slices/0")) == 1
+        assert len(pickle.dumps(back)) <= 300
 
     def test_another_process_reads_it_with_nothing_while_the_urls_last(
         self, item: Slice, tmp_path: Path

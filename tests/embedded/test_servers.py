@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,34 +20,30 @@ import redis
 import urllib3
 from botocore.exceptions import ClientError
 
-from slicery_service.embedded.folder import is_free
+from slicery_service.embedded.folder import Folder, is_free
+from slicery_service.embedded.postgres import Postgres
+from slicery_service.embedded.processes import Supervisor
 from slicery_service.embedded.seaweed import S3Access
 from slicery_service.embedded.servers import Servers
 
 NOBODY = 65534
-# Runs the servers until it is stopped.
+ProcessesIn = Callable[[Path], list[psutil.Process]]
+# Runs the servers, with something in each, until it is stopped.
 SCRIPT = """
 import signal, sys, time
 from pathlib import Path
+import psycopg, redis
 from slicery_service.embedded.servers import Servers
 signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 with Servers(Path(sys.argv[1])) as servers:
-    servers.s3.client().put_object(Bucket="slicery", Key="key", Body=b"value")
+    with psycopg.connect(servers.database_url) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 'row' AS value")
+    with redis.Redis.from_url(servers.redis_url) as broker:
+        broker.set("key", "value")
+    servers.s3.client().put_object(Bucket="slicery", Key="key", Body=b"object")
     print("ready", flush=True)
     time.sleep(99)
 """
-
-
-def processes_in(folder: Path) -> list[psutil.Process]:
-    """Find the processes that run for a folder, by their command line or their present folder."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if str(folder) in " ".join([process.cwd(), *process.cmdline()]):
-                found.append(process)
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-    return [process for process in found if process.pid != os.getpid()]
 
 
 def ports_of(folder: Path) -> list[int]:
@@ -56,16 +51,16 @@ def ports_of(folder: Path) -> list[int]:
 
 
 @contextmanager
-def running(command: list[str]) -> Iterator[subprocess.Popen[str]]:
-    """Run a program until it says that it is ready, and end it after the block."""
+def started(folder: Path, *become: str) -> Iterator[subprocess.Popen[str]]:
+    """Run the servers in a process of their own, as another user perhaps, until the block ends it."""
+    command = [*become, sys.executable, "-c", SCRIPT, str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         if process.stdout.readline() != "ready\n":
             pytest.fail(process.stderr.read())
         yield process
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0, process.stderr.read()
+        process.terminate()
 
 
 def presigned(servers: Any, etag: str, byte_range: str = "bytes=2-5") -> str:
@@ -148,39 +143,38 @@ def test_everything_listens_on_loopback_alone(servers: Any) -> None:
     assert addresses == {"127.0.0.1"}
 
 
-def test_the_next_start_finds_all_data_also_on_other_ports(tmp_path: Path) -> None:
-    with Servers(tmp_path) as first:
-        database_url = first.database_url
-        with psycopg.connect(first.database_url) as connection:
-            connection.execute("CREATE TABLE kept AS SELECT 'row' AS value")
-        with redis.Redis.from_url(first.redis_url) as broker:
-            broker.set("key", "value")
-        first.s3.client().put_object(Bucket="slicery", Key="kept", Body=b"object")
-    assert all(is_free(port) for port in ports_of(tmp_path))
-    assert processes_in(tmp_path) == []
-    state = json.loads((tmp_path / "state.json").read_text())
-    (tmp_path / "state.json").write_text(json.dumps(state | {"ports": {}}))
-    with Servers(tmp_path) as second:
-        assert second.database_url != database_url
-        with psycopg.connect(second.database_url) as connection:
-            assert connection.execute("SELECT value FROM kept").fetchone() == ("row",)
-        with redis.Redis.from_url(second.redis_url) as broker:
-            assert broker.get("key") == b"value"
-        client = second.s3.client()
-        assert client.get_object(Bucket="slicery", Key="kept")["Body"].read() == b"object"
-        client.close()
-
-
-def test_after_kill_9_nothing_is_left_and_the_next_start_finds_all_data(tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", SCRIPT, str(tmp_path)], stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
+def test_after_kill_9_the_next_start_finds_all_data_also_on_other_ports(
+    processes_in: ProcessesIn, tmp_path: Path
+) -> None:
+    with started(tmp_path) as process:
         process.kill()
+    with (tmp_path / "state.json").open("r+") as state:
+        state.truncate(0)
+        state.write('{"ports": {}}')
     with Servers(tmp_path) as again:  # waits for the watchdog
+        with psycopg.connect(again.database_url) as connection:
+            assert connection.execute("SELECT value FROM kept").fetchone() == ("row",)
+        with redis.Redis.from_url(again.redis_url) as broker:
+            assert broker.get("key") == b"value"
         client = again.s3.client()
-        assert client.get_object(Bucket="slicery", Key="key")["Body"].read() == b"value"
+        assert client.get_object(Bucket="slicery", Key="key")["Body"].read() == b"object"
         client.close()
     assert processes_in(tmp_path) == []
+    assert all(is_free(port) for port in ports_of(tmp_path))
+
+
+def test_postgresql_starts_again_after_it_was_killed_and_while_it_is_a_zombie(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    folder.open()
+    supervisors = [Supervisor(), Supervisor()]
+    for supervisor in supervisors:
+        supervisor.open(logs=tmp_path, lock=folder.lock)
+        Postgres(folder).start(supervisor)
+        supervisor.kill()
+    assert (tmp_path / "postgres" / "postmaster.pid").exists()
+    for supervisor in supervisors:
+        supervisor.stop()
+    folder.close()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can run as root")
@@ -197,15 +191,16 @@ def test_root_can_keep_the_data_below_a_closed_folder() -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv (util-linux) is not installed")
-def test_an_ordinary_user_can_run_everything() -> None:
+def test_an_ordinary_user_can_run_everything(processes_in: ProcessesIn) -> None:
     folder = Path(tempfile.mkdtemp())
     os.chown(folder, NOBODY, NOBODY)
     # The interpreter may lie in root's home: the user may search folders, and owns nothing there.
     search = ["--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"]
     become = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *search]
     try:
-        with running([*become, sys.executable, "-c", SCRIPT, str(folder / "data")]):
-            owners = {process.uids().effective for process in processes_in(folder)}
-            assert owners == {NOBODY}
+        with started(folder / "data", *become) as process:
+            owners = {program.uids().effective for program in processes_in(folder)}
+        assert owners == {NOBODY}
+        assert process.returncode == 0
     finally:
         shutil.rmtree(folder)

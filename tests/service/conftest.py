@@ -24,7 +24,7 @@ from slicery_service.api.auth import require
 from slicery_service.config import get_settings
 
 DATABASE = "service_tests"
-TABLES = "dataset, api_key"
+TABLES = ("dataset", "api_key")
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +57,8 @@ def settings(
     yield
     get_settings.cache_clear()
     with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute(f"TRUNCATE {TABLES} CASCADE")
+        for table in TABLES:  # on a few rows quicker than TRUNCATE
+            connection.execute(f"DELETE FROM {table}")
     with redis.Redis.from_url(broker_url(servers)) as broker:
         broker.flushdb()
 

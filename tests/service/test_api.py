@@ -318,7 +318,8 @@ class TestService:
         assert re.search(
             r'slicery_requests_total{method="GET",route="/v1/datasets/{dataset_id}",status="200"} \d', text
         )
-        assert 'slicery_request_seconds_bucket{le="0.1",method="GET",route="/v1/datasets"}' in text
+        bucket = '{le="0.1",method="GET",route="/v1/datasets/{dataset_id}"}'
+        assert f"slicery_request_seconds_bucket{bucket}" in text
         assert dataset.id not in text
 
 
@@ -360,6 +361,7 @@ class TestDocs:
             for call in methods.values():
                 assert f'id="{call["operationId"]}"' in answer.text
         assert "curl -X POST -H &quot;Authorization: Bearer $SLICERY_KEY&quot; --json" in answer.text
+        assert "/v1/datasets/$DATASET_ID/events" in answer.text
         assert "http://" not in re.sub(r"http://127\.0\.0\.1:\d+/", "", answer.text)
 
 

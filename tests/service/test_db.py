@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -82,6 +85,19 @@ def test_starts_that_migrate_at_the_same_time_do_not_disturb_each_other(fresh_da
     with ThreadPoolExecutor() as pool:
         assert set(pool.map(run, range(3))) == {db.head() + "\n"}
     db.check()
+
+
+def test_the_migrations_are_found_in_the_installed_package_too(tmp_path: Path):
+    repository = Path(__file__).parents[2]
+    build = tomllib.loads((repository / "service/pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    (packed,) = build["targets"]["wheel"]["force-include"].items()
+    shutil.copytree(repository / "service/slicery_service", tmp_path / "slicery_service")
+    shutil.copytree(repository / "service" / packed[0], tmp_path / packed[1])
+    code = "from slicery_service import db; print(db.migrations_folder(), db.head())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.split() == [str(tmp_path / "slicery_service/migrations"), db.head()]
 
 
 def test_a_database_that_does_not_answer_is_not_ready(without_database: None):

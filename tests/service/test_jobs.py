@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import pairwise
 
@@ -10,7 +11,7 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from slicery_service import db, jobs
+from slicery_service import datasets, db, jobs
 from slicery_service.errors import AlreadyRunning, MalformedRecord, NotCancellable, NotFound, ObjectChanged
 from slicery_service.models import Dataset, Generation, Job
 
@@ -86,6 +87,18 @@ class TestClaim:
 
         in_parallel(run, run)
         assert sorted(claim is None for claim in claims) == [False, True]
+
+
+class TestLookUp:
+    def test_a_task_of_a_unit_gets_what_the_claim_got(self, session: Session):
+        _, job = rows.add_dataset(session)
+        assert jobs.claim(session, job.id, NOW) == jobs.look_up(session, job.id)
+
+    def test_a_task_of_a_job_that_has_ended_gets_nothing(self, session: Session):
+        _, job = rows.add_dataset(session)
+        jobs.cancel(session, job.id)
+        assert jobs.look_up(session, job.id) is None
+        assert jobs.look_up(session, "j_none") is None
 
 
 class TestProgress:
@@ -381,6 +394,22 @@ class TestRequeue:
         assert len(sent) == len(set(sent)) == 5
 
 
+def test_a_dataset_can_be_deleted_while_its_job_ends(session: Session):
+    for _ in range(10):
+        dataset, job = rows.add_dataset(session)
+
+        def end(job: Job = job) -> None:
+            with db.transaction() as own:
+                rows.finish(own, job)
+
+        def remove(dataset: Dataset = dataset) -> None:
+            with db.transaction() as own:
+                datasets.remove(own, dataset.id)
+
+        in_parallel(end, remove)
+        assert session.scalars(select(Dataset.id)).all() == []
+
+
 def test_a_dataset_has_at_most_one_job_that_has_not_ended(session: Session):
     _, job = rows.add_dataset(session)
     with pytest.raises(AlreadyRunning) as caught:
@@ -394,9 +423,8 @@ def test_a_number_of_a_generation_is_never_used_again(session: Session):
     assert rows.add_job(session, dataset.id).generation == 2
 
 
-def in_parallel(*functions: object) -> None:
-    threads = [threading.Thread(target=function) for function in functions]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+def in_parallel(*functions: Callable[[], None]) -> None:
+    """Run functions at the same time; what one of them raises is raised here."""
+    with ThreadPoolExecutor(len(functions)) as pool:
+        for future in [pool.submit(function) for function in functions]:
+            future.result()

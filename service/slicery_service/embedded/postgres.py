@@ -10,6 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
+import psutil
 import psycopg
 
 from slicery_service.embedded import unprivileged
@@ -38,6 +39,7 @@ class Postgres:
         binaries = _binaries()
         if not self._data.exists():
             self._initialise(supervisor, binaries)
+        self._remove_stale_lock()
         child = supervisor.start(self._program(NAME, self._command(binaries), self._owner()))
         supervisor.wait_until(child, self._answers, seconds=120)  # recovery after a crash may take its time
         self._create_database()
@@ -63,6 +65,15 @@ class Postgres:
         finally:
             password.unlink()
         draft.rename(self._data)
+
+    def _remove_stale_lock(self) -> None:
+        """Remove the lock of a killed server, whose process id may be another program's or a zombie's by now.
+
+        PostgreSQL cannot tell and would not start. We can: the folder's own lock is ours.
+        """
+        lock = self._data / "postmaster.pid"
+        if lock.exists() and not _is_server(int(lock.read_text().split()[0]), self._data):
+            lock.unlink()
 
     def _command(self, binaries: Path) -> list[str]:
         settings = {
@@ -116,6 +127,13 @@ class Postgres:
 
     def _url(self, database: str) -> str:
         return f"postgresql://{ROLE}:{self._password}@{LOOPBACK}:{self._port}/{database}"
+
+
+def _is_server(pid: int, data: Path) -> bool:
+    try:
+        return str(data) in psutil.Process(pid).cmdline()  # a zombie's is empty
+    except psutil.Error:
+        return False
 
 
 def _binaries() -> Path:

@@ -15,6 +15,7 @@ import boto3
 from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.session import Session
 
 from slicery_service.embedded import loopback
 from slicery_service.embedded.errors import MissingServer
@@ -55,14 +56,14 @@ class S3Access:
         return asdict(self)
 
     def client(self) -> Any:
-        """Make a boto3 client; close it when done."""
-        return boto3.client(
+        """Make a boto3 client that owes nothing to the user's AWS profile or proxies; close it when done."""
+        core = Session(session_vars={"profile": (None, None, None, None)})  # AWS_PROFILE may not exist
+        return boto3.Session(botocore_session=core).client(
             "s3",
             endpoint_url=self.endpoint,
             region_name=self.region,
             aws_access_key_id=self.access_key,
             aws_secret_access_key=self.secret_key,
-            # `proxies`: a proxy of the environment must not be asked for loopback addresses.
             config=Config(signature_version="s3v4", s3={"addressing_style": "path"}, proxies={}),
         )
 

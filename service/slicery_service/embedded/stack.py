@@ -48,6 +48,11 @@ class Stack:
         self._ready_file = ready_file and ready_file.absolute()
         self._with_sample = with_sample
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the folder is this stack's; it is not when another one runs in it."""
+        return self._folder.is_open
+
     def start(self) -> None:
         """Start everything and write the ready file; StackError says what is in the way.
 
@@ -85,7 +90,7 @@ class Stack:
 
     def stop(self) -> None:
         """Stop everything, the last started first."""
-        if self._folder.is_open:
+        if self.is_open:
             self._remove_ready_file()
         self.servers.stop()
 

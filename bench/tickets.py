@@ -1,0 +1,108 @@
+"""How long ten thousand tickets take through HTTP, and what a stream of a hundred thousand does to memory.
+
+Limits: 0.4 s for plain and BGZF objects, 1 s for gzip, after the first call; growth under 100 MB.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import urllib3
+from running import Stack, stack, write_samples
+
+LIMITS = {"none": 0.4, "bgzf": 0.4, "gzip": 1.0}
+REPEATS = 7
+
+
+def main() -> int:
+    failed = 0
+    with tempfile.TemporaryDirectory() as folder, stack() as running:
+        for compression, path in write_samples(Path(folder), 400_000).items():
+            dataset = running.client.register(running.upload(path))
+            dataset.wait()
+            failed += ten_thousand(running, dataset.id, compression)
+            failed += stream(running, dataset.id, compression)
+    return failed
+
+
+def ten_thousand(running: Stack, dataset: str, compression: str) -> int:
+    """Time pages of 10,000 tickets in both forms."""
+    http, headers, url = _http(running)
+    body = {"strategy": {"name": "count", "n": 10_000}}
+    made = http.request("POST", f"{url}/v1/datasets/{dataset}/partitions", json=body, headers=headers)
+    partition, failed = made.json()["id"], 0
+    for form in ("compact", "expanded"):
+        page = f"{url}/v1/partitions/{partition}/slices?limit=10000&form={form}"
+        times = []
+        for _ in range(REPEATS):
+            began = time.perf_counter()
+            size = len(http.request("GET", page, headers=headers).data)
+            times.append(time.perf_counter() - began)
+        times = sorted(times[1:])
+        print(
+            f"10,000 tickets, {compression:5} {form:9} median {times[len(times) // 2]:.3f} s, "
+            f"min {times[0]:.3f} s, {size / 1e6:.1f} MB (limit {LIMITS[compression]} s)"
+        )
+        failed += times[len(times) // 2] > LIMITS[compression]
+    return failed
+
+
+def stream(running: Stack, dataset: str, compression: str) -> int:
+    """Stream 100,000 tickets as NDJSON and watch the API's memory."""
+    http, headers, url = _http(running)
+    body = {"strategy": {"name": "count", "n": 100_000}}
+    made = http.request("POST", f"{url}/v1/datasets/{dataset}/partitions", json=body, headers=headers)
+    partition = made.json()["id"]
+    (api,) = [each for each in running.processes("serve") if "python" in each.name()][:1]
+    before, watch = api.memory_info().rss, Watch(api)
+    began = time.perf_counter()
+    answer = http.request(
+        "GET",
+        f"{url}/v1/partitions/{partition}/slices",
+        headers={**headers, "Accept": "application/x-ndjson"},
+        preload_content=False,
+    )
+    lines, size, last = 0, 0, b""
+    for block in answer.stream(1 << 20):
+        lines += block.count(b"\n")
+        size += len(block)
+        last = (last + block)[-400:]
+    seconds = time.perf_counter() - began
+    growth = watch.stop() - before
+    whole = b'{"end":{"count":100000' in last
+    print(
+        f"100,000 tickets streamed, {compression:5} {seconds:.2f} s, {size / 1e6:.0f} MB, {lines} lines, "
+        f"whole: {whole}, API grew by at most {growth / 1e6:.0f} MB (limit 100 MB)"
+    )
+    return int(not whole or growth > 100e6)
+
+
+class Watch:
+    """Notes the largest memory of a process until stopped."""
+
+    def __init__(self, process) -> None:
+        self._process, self._peak, self._on = process, 0, True
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while self._on:
+            self._peak = max(self._peak, self._process.memory_info().rss)
+            time.sleep(0.01)
+
+    def stop(self) -> int:
+        self._on = False
+        self._thread.join()
+        return self._peak
+
+
+def _http(running: Stack) -> tuple[urllib3.PoolManager, dict[str, str], str]:
+    return urllib3.PoolManager(), {"Authorization": f"Bearer {running.ready['api_key']}"}, running.ready["api_url"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
