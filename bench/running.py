@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -19,7 +18,7 @@ import boto3
 import numpy as np
 import psutil
 import pysam
-from isal import isal_zlib
+import urllib3
 
 from slicery import Client
 
@@ -45,6 +44,11 @@ class Stack:
         store.upload_file(str(path), where["bucket"], f"bench/{path.name}")
         store.close()
         return f"s3://{where['bucket']}/bench/{path.name}"
+
+    def get(self, path: str) -> dict[str, Any]:
+        """Ask the API."""
+        headers = {"Authorization": f"Bearer {self.ready['api_key']}"}
+        return urllib3.request("GET", self.ready["api_url"] + path, headers=headers).json()
 
     def processes(self, word: str) -> list[psutil.Process]:
         """Return the stack's processes whose command line has a word."""
@@ -78,7 +82,9 @@ def fastq(n_reads: int, *, seed: int = 1) -> bytes:
     starts = rng.integers(0, len(genome) - length, n_reads)
     steps = rng.integers(-2, 3, (n_reads, length), dtype=np.int8).cumsum(axis=1) // 3
     quality = np.clip(38 - np.arange(length) // 12 + steps, 2, 41).astype(np.uint8) + 33
-    names = np.array([f"@BENCH:1:FLOW:{i // 10_000:04d}:{i:010d} 1".encode() for i in range(n_reads)], f"S{width}")
+    names = np.array(
+        [f"@BENCH:1:FLOW:{i // 10_000:04d}:{i:010d} 1".encode() for i in range(n_reads)], f"S{width}"
+    )
     table = np.full((n_reads, width + 1 + length + 3 + length + 1), 10, np.uint8)
     table[:, :width] = np.frombuffer(names.tobytes(), np.uint8).reshape(n_reads, width)
     table[:, width + 1 : width + 1 + length] = genome[starts[:, None] + np.arange(length)]
@@ -101,28 +107,3 @@ def write_samples(folder: Path, n_reads: int) -> dict[str, Path]:
     with pysam.BGZFile(str(paths["bgzf"]), "w") as out:
         out.write(text)
     return paths
-
-
-def mib_s(n_bytes: int, seconds: float) -> str:
-    """Write a throughput."""
-    return f"{n_bytes / seconds / 1e6:8.0f} MB/s"
-
-
-def cpu_count() -> int:
-    """Return the number of cores that count."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def best(function: Any, repeats: int) -> float:
-    """Return the shortest of some runs, in seconds."""
-    times = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - began)
-    return min(times)
-
-
-def crc(data: bytes) -> int:
-    """Return a CRC-32, fast."""
-    return int(isal_zlib.crc32(data))

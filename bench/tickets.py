@@ -101,7 +101,11 @@ class Watch:
 
 
 def _http(running: Stack) -> tuple[urllib3.PoolManager, dict[str, str], str]:
-    return urllib3.PoolManager(), {"Authorization": f"Bearer {running.ready['api_key']}"}, running.ready["api_url"]
+    return (
+        urllib3.PoolManager(),
+        {"Authorization": f"Bearer {running.ready['api_key']}"},
+        running.ready["api_url"],
+    )
 
 
 if __name__ == "__main__":

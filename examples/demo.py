@@ -6,8 +6,6 @@ compares what the slices hold with what plain gzip says of the file. Exits with 
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import json
 import multiprocessing
 import os
@@ -18,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.pool import Pool
@@ -26,10 +24,10 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from check_reads import LINES_PER_READ, Fingerprint, fingerprint, fingerprint_slice, reads_of
 from make_reads import write_reads
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-from rich.table import Table
 
 from slicery import Client, Dataset, Partition, Slice, SliceryError, Ticket
 from slicery.ticket import Records, Step, Trim
@@ -38,25 +36,9 @@ N_READS = 540_000
 KEY = "demo/reads.fastq.gz"
 START_SECONDS = 90
 STOP_SECONDS = 60
-LINES_PER_READ = 4
 SHOWN_BASE64 = 24
 
 console = Console(highlight=False)
-
-
-@dataclass(frozen=True)
-class Fingerprint:
-    """What some reads are: how many, the first and last name, and a sum of hashes that knows no order."""
-
-    n_reads: int = 0
-    digest: int = 0
-    first: str = ""
-    last: str = ""
-
-    def __add__(self, other: Fingerprint) -> Fingerprint:
-        digest = (self.digest + other.digest) % 2**128
-        first, last = self.first or other.first, other.last or self.last
-        return Fingerprint(self.n_reads + other.n_reads, digest, first, last)
 
 
 @dataclass(frozen=True)
@@ -72,7 +54,6 @@ class Running:
 class Timings:
     """Rows of the table at the end."""
 
-    size: int = 0
     rows: list[tuple[str, float, int, str]] = field(default_factory=list)
 
     @contextmanager
@@ -84,11 +65,10 @@ class Timings:
         self.rows.append((step, time.perf_counter() - start, size, ", ".join(notes)))
 
     def show(self) -> None:
-        table = Table("step", "seconds", "MB/s", "", box=None, pad_edge=False)
         for step, seconds, size, note in self.rows:
-            table.add_row(step, f"{seconds:.2f}", f"{size / seconds / 1e6:.0f}" if size else "", note)
-        table.columns[1].justify = table.columns[2].justify = "right"
-        console.print(table)
+            rate = f"{size / seconds / 1e6:.0f} MB/s" if size else ""
+            line = f"  {step:<19}{seconds:6.2f} s{rate:>10}   {note}"
+            console.print(line.rstrip(), markup=False, soft_wrap=True)
 
 
 class DifferenceError(Exception):
@@ -142,30 +122,6 @@ def make_file(path: Path, timings: Timings) -> Fingerprint:
     say("made", f"{path.name}: {notes[0]}")
     with timings.measure("check it with gzip", size=path.stat().st_size):
         return fingerprint(reads_of(path))
-
-
-def reads_of(path: Path) -> Iterator[tuple[str, str, str]]:
-    """Yield name, sequence and quality from a FASTQ file, with nothing but Python's gzip."""
-    with gzip.open(path, "rt", encoding="ascii") as lines:
-        stripped = (line.rstrip("\n") for line in lines)
-        for name, sequence, _, quality in zip(*[stripped] * LINES_PER_READ, strict=True):
-            yield name[1:], sequence, quality
-
-
-def fingerprint(reads: Iterable[Sequence[str]]) -> Fingerprint:
-    """Take the fingerprint of reads: (name, sequence, quality)."""
-    n_reads = digest = 0
-    first = last = ""
-    for read in reads:
-        text = "\n".join(read).encode()
-        digest += int.from_bytes(hashlib.blake2b(text, digest_size=16).digest(), "little")
-        n_reads, first, last = n_reads + 1, first or read[0], read[0]
-    return Fingerprint(n_reads, digest % 2**128, first, last)
-
-
-def fingerprint_slice(item: Slice) -> Fingerprint:
-    """Read one slice, in whatever process it was sent to: it needs no key and no connection to the service."""
-    return fingerprint(item.records())
 
 
 @contextmanager
@@ -295,7 +251,7 @@ def show_curl(item: Slice, folder: Path) -> None:
     output = subprocess.run(
         ["sh", str(script)], capture_output=True, text=True, timeout=60, check=False
     ).stdout
-    console.print(output, style="dim", markup=False, soft_wrap=True)
+    console.print(output.rstrip(), style="dim", markup=False, soft_wrap=True)
     if not output or not item.bytes().decode().startswith(output):
         raise DifferenceError("curl and zcat do not give the reads of the slice")
 

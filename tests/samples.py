@@ -210,7 +210,7 @@ def bgzf(data: bytes) -> bytes:
 def bgzf_in_pieces(data: bytes) -> bytes:
     """Write BGZF in uneven pieces with pysam, as several files joined: empty blocks lie between them."""
     third = len(data) // 3
-    return b"".join(map(bgzf, (data[: third + 1], data[third + 1 : 2 * third], data[2 * third :])))
+    return b"".join(map(bgzf, (data[:third], data[third : 2 * third + 1], data[2 * third + 1 :])))
 
 
 def _many_members(data: bytes) -> bytes:

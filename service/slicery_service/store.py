@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 import boto3
+import botocore.session
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError, NoCredentialsError
@@ -191,14 +192,24 @@ def _store(source: Source, process: int) -> Store:  # noqa: ARG001 (part of the 
     return Store(source)
 
 
+def session_of_keys(access_key: str, secret_key: str, token: str | None = None) -> boto3.Session:
+    """Make a session that owes nothing to AWS_PROFILE, which may name a profile that does not exist."""
+    return boto3.Session(
+        botocore_session=botocore.session.Session(session_vars={"profile": (None, None, None, None)}),
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+        aws_session_token=token,
+    )
+
+
 def _session(source: Source) -> boto3.Session:
     if source.credentials != "env":
         return boto3.Session()
     token = source.session_token_env
-    return boto3.Session(
-        aws_access_key_id=_variable(source, source.access_key_env),
-        aws_secret_access_key=_variable(source, source.secret_key_env),
-        aws_session_token=_variable(source, token) if token else None,
+    return session_of_keys(
+        _variable(source, source.access_key_env),
+        _variable(source, source.secret_key_env),
+        _variable(source, token) if token else None,
     )
 
 

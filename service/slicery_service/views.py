@@ -49,9 +49,9 @@ def job_view(job: Job) -> JsonObject:
         "attempts": job.attempts,
         "error": job.error,
         "created_at": _time(job.created_at),
-        "started_at": _time(job.started_at),
-        "heartbeat_at": _time(job.heartbeat_at),
-        "finished_at": _time(job.finished_at),
+        "started_at": _precise_time(job.started_at),
+        "heartbeat_at": _precise_time(job.heartbeat_at),
+        "finished_at": _precise_time(job.finished_at),
         "links": {"self": f"/v1/jobs/{job.id}", "dataset": f"/v1/datasets/{job.dataset_id}"},
     }
 
@@ -170,6 +170,13 @@ def _shown_generations(session: Session, datasets: Sequence[Dataset]) -> list[tu
         Generation.dataset_id.in_(others)
     )
     return live + [(row[0], row[1]) for row in session.execute(newest.group_by(Generation.dataset_id))]
+
+
+def _precise_time(moment: datetime | None) -> str | None:
+    """Write a moment with milliseconds: small jobs take less than a second."""
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _time(moment: datetime | None) -> str | None:

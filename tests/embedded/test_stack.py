@@ -118,6 +118,16 @@ def test_a_second_stack_in_a_running_folder_is_refused(stack: Any) -> None:
     assert dataset_names(stack) is not None
 
 
+def test_a_ready_file_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    for place in (tmp_path, tmp_path / "missing" / "ready.json"):
+        options = ["--dir", str(tmp_path / "stack"), "--ready-file", str(place)]
+        command = [sys.executable, "-m", "slicery_service", "up", *options]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        assert result.returncode == 1
+        assert f"No file {place} can be made" in result.stderr
+    assert not (tmp_path / "stack").exists()
+
+
 def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
     with socket.create_server((LOOPBACK, 0)) as server:
         port = str(server.getsockname()[1])

@@ -36,7 +36,13 @@ class Judged:
     """An object, its index, and its slices as an independent reader sees them."""
 
     def __init__(
-        self, data: bytes, form: str, read: ReadText, *, options: dict[str, Any] | None = None, **indexing: Any
+        self,
+        data: bytes,
+        form: str,
+        read: ReadText,
+        *,
+        options: dict[str, Any] | None = None,
+        **indexing: Any,
     ) -> None:
         self.data = data
         self.form = form

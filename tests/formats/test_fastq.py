@@ -8,7 +8,7 @@ import samples
 from samples import COMPRESSIONS, Sample, compressed
 from slicing import cut, index_bytes
 
-from slicery_service.errors import CorruptCompression, IndexingError, MalformedRecord
+from slicery_service.errors import MalformedRecord
 
 from . import manifest
 from .cutting import Judged, ReadText, check_files, strategies
@@ -92,7 +92,9 @@ def test_records_are_as_many_as_asked_in_each_slice_but_the_last() -> None:
     data = compressed(Sample("reads", samples.write_fastq(samples.illumina_reads(1000))), "gzip-6")
     index, found = index_bytes(data, "fastq")
     for per_slice in (1, 17, 999, 1000, 1001):
-        counts = [file.count for file in cut(data, index, "fastq", {"name": "records", "per_slice": per_slice})]
+        counts = [
+            file.count for file in cut(data, index, "fastq", {"name": "records", "per_slice": per_slice})
+        ]
         whole, rest = divmod(found.n_records, per_slice)
         assert counts == [per_slice] * whole + ([rest] if rest else [])
 
@@ -132,5 +134,5 @@ def outcome_of(read: ReadText, text: bytes) -> object:
     """Return what a reader makes of a text, None where it refuses."""
     try:
         return read(text)
-    except Exception:  # each reader has errors of its own
+    except Exception:  # noqa: BLE001 - each reader has errors of its own
         return None

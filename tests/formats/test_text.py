@@ -52,7 +52,16 @@ def test_stretches_of_a_few_bytes_join(stretch: int) -> None:
     judged.check({"name": "count", "n": 3}, judges.lines(content))
 
 
-BROKEN_UTF8 = [b"\xe2\x82", b"\xe9", b"a\x80", b"\x80", b"\xc3\xa9\xa9", b"\xf0\x9f\xa7", b"\xed\xa0\x80", b"\xff"]
+BROKEN_UTF8 = [
+    b"\xe2\x82",
+    b"\xe9",
+    b"a\x80",
+    b"\x80",
+    b"\xc3\xa9\xa9",
+    b"\xf0\x9f\xa7",
+    b"\xed\xa0\x80",
+    b"\xff",
+]
 
 
 @pytest.mark.parametrize("broken", BROKEN_UTF8)

@@ -159,6 +159,14 @@ def without_database(monkeypatch: pytest.MonkeyPatch) -> None:
     get_settings.cache_clear()
 
 
+def wait_until(is_true: Callable[[], bool], seconds: float = 10) -> None:
+    """Wait for what the service does after it has answered."""
+    deadline = time.monotonic() + seconds
+    while not is_true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def bearer(secret: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {secret}"}
 

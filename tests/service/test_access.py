@@ -10,18 +10,26 @@ import pytest
 
 from slicery_service.logs import JsonLines
 
+from .conftest import wait_until
+
 LOGGER = "slicery_service.api.access"
 
 
-def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
-    records = [record for record in caplog.records if record.name == LOGGER]
-    return [json.loads(JsonLines().format(record)) for record in records]
+def one_record(caplog: pytest.LogCaptureFixture) -> logging.LogRecord:
+    """The only record of the log; it is written when the answer is on its way already."""
+
+    def records() -> list[logging.LogRecord]:
+        return [record for record in caplog.records if record.name == LOGGER]
+
+    wait_until(lambda: bool(records()))
+    (record,) = records()
+    return record
 
 
 def test_a_request_is_one_line_without_its_query(client: httpx.Client, caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.INFO, LOGGER):
         answer = client.get("/v1/datasets", params={"q": "X-Amz-Signature=secret"})
-    (line,) = lines(caplog)
+        line = json.loads(JsonLines().format(one_record(caplog)))
     assert (line["method"], line["path"], line["status"]) == ("GET", "/v1/datasets", 200)
     assert line["request_id"] == answer.headers["x-request-id"]
     assert str(line["key_id"]).startswith("k_")
@@ -33,7 +41,7 @@ def test_a_request_is_one_line_without_its_query(client: httpx.Client, caplog: p
 def test_a_path_cannot_forge_a_line(anonymous: httpx.Client, caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.INFO, LOGGER):
         anonymous.get("/v1/%0Aforged")
-    (record,) = [record for record in caplog.records if record.name == LOGGER]
+        record = one_record(caplog)
     assert "\n" not in record.getMessage()
     assert "\n" not in JsonLines().format(record)
 

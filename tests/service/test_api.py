@@ -19,7 +19,7 @@ from slicery_service import db, jobs
 from slicery_service.errors import MalformedRecord
 
 from . import rows
-from .conftest import bearer, queued
+from .conftest import bearer, queued, wait_until
 
 FASTQ = b"@read1\nACGT\n+\nIIII\n"
 
@@ -246,7 +246,7 @@ class TestEvents:
         time.sleep(1)
         started = time.monotonic()
         assert client.get("/v1/datasets").status_code == 200
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 5
         with db.transaction() as own:
             jobs.cancel(own, job.id)
         for watcher in watchers:
@@ -311,13 +311,12 @@ class TestService:
     def test_metrics_count_requests_by_route_and_rows_by_state(self, client: httpx.Client, session: Session):
         dataset = rows.add_indexed(session)
         client.get(f"/v1/datasets/{dataset.id}")
+        counted = 'slicery_requests_total{method="GET",route="/v1/datasets/{dataset_id}",status="200"}'
+        wait_until(lambda: counted in client.get("/metrics").text)
         text = client.get("/metrics").text
         assert 'slicery_datasets{state="indexed"} 1.0' in text
         assert 'slicery_jobs{state="succeeded"} 1.0' in text
         assert 'slicery_jobs{state="failed"} 0.0' in text
-        assert re.search(
-            r'slicery_requests_total{method="GET",route="/v1/datasets/{dataset_id}",status="200"} \d', text
-        )
         bucket = '{le="0.1",method="GET",route="/v1/datasets/{dataset_id}"}'
         assert f"slicery_request_seconds_bucket{bucket}" in text
         assert dataset.id not in text

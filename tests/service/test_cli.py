@@ -20,7 +20,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from . import rows
-from .conftest import bearer
+from .conftest import bearer, wait_until
 
 COMMAND = [sys.executable, "-m", "slicery_service"]
 
@@ -145,13 +145,13 @@ def test_several_processes_count_together(new_key: Callable[..., str], tmp_path:
         headers = bearer(new_key("read"))
         for _ in range(20):
             httpx.get(f"{url}/v1/jobs", headers=headers, trust_env=False)
-        counted = {
-            httpx.get(f"{url}/metrics", headers=headers, trust_env=False)
-            .text.partition('route="/v1/jobs",status="200"} ')[2]
-            .partition("\n")[0]
-            for _ in range(10)
-        }
-        assert counted == {"20.0"}
+
+        def counted() -> str:
+            text = httpx.get(f"{url}/metrics", headers=headers, trust_env=False).text
+            return text.partition('route="/v1/jobs",status="200"} ')[2].partition("\n")[0]
+
+        wait_until(lambda: counted() == "20.0")
+        assert {counted() for _ in range(10)} == {"20.0"}
         process.send_signal(signal.SIGTERM)
         assert process.wait(15) == 0
     assert list(tmp_path.glob("slicery-metrics-*")) == []

@@ -29,7 +29,7 @@ def run(
         int, typer.Option(min=1, help="Jobs done at the same time, each in a process of its own.")
     ] = max(1, (os.cpu_count() or 1) // 2),
     log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
-    show_version: Annotated[
+    show_version: Annotated[  # noqa: ARG001 - its callback has done all
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:

@@ -14,7 +14,7 @@ from slicery_service.byterange import ByteRange
 BLOCK_BYTES = 4 << 20
 READ_AHEAD = 4
 """Blocks asked for beyond the one that is read."""
-KEPT_BLOCKS = 20
+KEPT_BLOCKS = 8
 """Blocks kept in memory: what a parallel decoder and its checkpoints look back at."""
 
 

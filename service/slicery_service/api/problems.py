@@ -23,6 +23,7 @@ from starlette.responses import JSONResponse
 from slicery_service.api.auth import authenticate, challenge
 from slicery_service.db import DatabaseUnavailable
 from slicery_service.errors import (
+    TYPE_PREFIX,
     InternalError,
     InvalidRequest,
     NotFound,
@@ -72,15 +73,14 @@ def install(app: FastAPI) -> None:
         app.exception_handler(kind)(_on_database)
 
 
-def answer(problem: Problem, *, path: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+def answer(problem: Problem, *, path: str) -> JSONResponse:
     """Write a problem as a response."""
-    body = problem.to_json() | {"instance": path}
-    extra = dict(headers or {})
+    headers = {}
     if isinstance(problem, Unauthenticated):
-        extra["WWW-Authenticate"] = challenge(path)
+        headers["WWW-Authenticate"] = challenge(path)
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        extra["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    return JSONResponse(body, status_code=problem.status, headers=extra, media_type=MEDIA_TYPE)
+        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return _respond(problem.to_json(), path=path, headers=headers)
 
 
 def unexpected(request_id: str, *, path: str) -> JSONResponse:
@@ -117,7 +117,7 @@ def _on_http(request: Request, exc: HTTPException) -> JSONResponse:
     if exc.status_code == HTTPStatus.NOT_FOUND:
         hint = "GET /docs shows the calls there are."
         return answer(NotFound(f"there is no call {request.method} {path[:200]}", hint=hint), path=path)
-    return answer(_from_status(exc), path=path, headers=exc.headers)
+    return _respond(_from_status(exc), path=path, headers=exc.headers)
 
 
 async def _on_data(request: Request, exc: sql.DataError) -> JSONResponse:
@@ -152,13 +152,19 @@ def _found(error: Mapping[str, Any]) -> str:
     return text if len(text) <= FOUND_LENGTH else text[:FOUND_LENGTH] + "…"
 
 
-def _from_status(exc: HTTPException) -> Problem:
-    """Make a problem of an HTTP status that has no class of ours, such as 405."""
+def _from_status(exc: HTTPException) -> dict[str, Any]:
+    """Describe an HTTP status that has no problem of ours, such as 405."""
     phrase = HTTPStatus(exc.status_code).phrase
-    kind = type(
-        "HttpProblem",
-        (Problem,),
-        {"status": exc.status_code, "code": re.sub(r"[^a-z]+", "-", phrase.lower()), "title": phrase},
-    )
-    problem: Problem = kind(str(exc.detail))
-    return problem
+    code = re.sub(r"[^a-z]+", "-", phrase.lower())
+    return {
+        "type": TYPE_PREFIX + code,
+        "title": phrase,
+        "status": exc.status_code,
+        "code": code,
+        "detail": str(exc.detail),
+    }
+
+
+def _respond(body: Mapping[str, Any], *, path: str, headers: Mapping[str, str] | None) -> JSONResponse:
+    whole = {**body, "instance": path}
+    return JSONResponse(whole, status_code=body["status"], headers=headers, media_type=MEDIA_TYPE)

@@ -90,15 +90,18 @@ class Stack:
 
     def stop(self) -> None:
         """Stop everything, the last started first."""
-        if self.is_open:
-            self._remove_ready_file()
-        self.servers.stop()
+        try:
+            if self.is_open:
+                self._remove_ready_file()
+        finally:
+            self.servers.stop()
 
     def _check_arguments(self) -> None:
         if self._port is not None and not is_free(self._port):
             raise StackError(f"Port {self._port} is in use; choose another --port, or none.")
-        if self._ready_file is not None and not self._ready_file.parent.is_dir():
-            raise StackError(f"{self._ready_file.parent} is no folder; choose another --ready-file.")
+        file = self._ready_file
+        if file is not None and (file.is_dir() or not file.parent.is_dir()):
+            raise StackError(f"No file {file} can be made; choose another --ready-file.")
 
     def _remove_ready_file(self) -> None:
         if self._ready_file is not None:

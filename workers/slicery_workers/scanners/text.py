@@ -10,27 +10,30 @@ from slicery_service.errors import MalformedRecord
 from slicery_workers.scanners import Bytes, Ending, Int64Array, RecordIndexer, Starts, Summary
 from slicery_workers.scanners.lines import LineTable
 
+_MOST_CONTINUING = 3
+"""Bytes of a UTF-8 character after its first (RFC 3629 §3)."""
+
 
 class TextScanner:
     """Return the start of each line, and find out the encoding.
 
-    A declared encoding is checked; otherwise it is UTF-8 if all bytes are, and Latin-1 if not.
+    A declared encoding is checked; otherwise it is UTF-8 if all bytes are, and Latin-1 if not. A stretch that
+    breaks the declared one has no ending, so that the whole text is scanned, which tells the byte.
     """
 
-    def __init__(self, options: Mapping[str, Any], *, first: bool) -> None:
+    def __init__(self, options: Mapping[str, Any], *, stretch: bool, first: bool) -> None:
         self._table = LineTable(whole=first)
-        self._encoding = _Encoding(options.get("encoding"), first=first)
+        self._encoding = _Encoding(options.get("encoding"), stretch=stretch, first=first)
         self._stop: int | None = None
         self._whole = False
 
     def feed(self, block: Bytes) -> Starts:
-        if self._stop is None:
-            self._encoding.feed(block, self._table.position)
+        judge = self._encoding.feed if self._stop is None else self._encoding.feed_ahead
+        judge(block, self._table.position)
         return {0: self._own(self._table.feed(block).starts)}
 
     def finish(self) -> Starts:
-        if self._stop is None:
-            self._encoding.finish(self._table.position)
+        self._encoding.finish(self._table.position)
         starts = {0: self._own(self._table.finish().starts)}
         self._whole = True
         return starts
@@ -40,28 +43,45 @@ class TextScanner:
         self._whole = self._table.line_start < 0  # no line begins in the stretch
 
     def is_whole(self) -> bool:
-        return self._whole
+        return self._whole and self._encoding.is_settled
 
     def endings(self) -> Mapping[int, Ending]:
-        return {0: Ending(0, {"encoding": self._encoding.name()})}
+        return {} if self._encoding.is_broken else {0: Ending(0, {"encoding": self._encoding.name()})}
 
     def _own(self, starts: Int64Array) -> Int64Array:
         if self._stop is None:
             return starts
         own = starts[starts <= self._stop]
         # Nothing may start at or before the stop any more once a line behind it is known.
-        self._whole = len(own) < len(starts) or self._table.line_start > self._stop
+        self._whole |= len(own) < len(starts) or self._table.line_start > self._stop
         return own
 
 
 class _Encoding:
-    """Tell UTF-8 from other bytes, block by block."""
+    """Tell UTF-8 from other bytes, block by block.
 
-    def __init__(self, declared: str | None, *, first: bool) -> None:
+    The character in which a stretch ends, with all bytes behind the stretch that continue it, is judged there;
+    the next stretch passes those bytes over.
+    """
+
+    def __init__(self, declared: str | None, *, stretch: bool, first: bool) -> None:
         self._declared = declared
         self._decoder = codecs.getincrementaldecoder("utf-8")() if declared != "latin-1" else None
-        self._may_continue = 0 if first else 3
+        self._stretch = stretch
+        self._may_continue = 0 if first else _MOST_CONTINUING
         """Bytes that may still belong to a character that began before the stretch."""
+        self._ahead = _MOST_CONTINUING
+        """Bytes behind the stretch that may still belong to its last character."""
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether the text is not what was declared."""
+        return self._declared == "utf-8" and self._decoder is None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing behind the stretch can change what is known."""
+        return self._decoder is None or self._may_continue > 0 or self._ahead == 0
 
     def feed(self, block: Bytes, position: int) -> None:
         if self._decoder is None:
@@ -71,7 +91,19 @@ class _Encoding:
             data = self._after_continuation(data)
         self._decode(data, position + len(block) - len(data), final=False)
 
+    def feed_ahead(self, block: Bytes, position: int) -> None:
+        """Take what follows the stretch, as far as it continues a character."""
+        if self.is_settled:
+            return
+        data = block[: self._ahead].tobytes()
+        n = _n_continuing(data)
+        self._ahead -= n
+        self._decode(data[:n], position, final=False)
+        if n < len(data) or not self._ahead:
+            self.finish(position + n)
+
     def finish(self, position: int) -> None:
+        self._ahead = 0
         self._decode(b"", position, final=True)
 
     def name(self) -> str:
@@ -88,7 +120,7 @@ class _Encoding:
         try:
             self._decoder.decode(data, final)
         except UnicodeDecodeError as exc:
-            if self._declared == "utf-8":
+            if self._declared == "utf-8" and not self._stretch:
                 at = position - len(pending) + exc.start
                 raise MalformedRecord(
                     f"the text was declared as UTF-8, and byte {at:,} is not: {exc.reason}",
@@ -97,16 +129,19 @@ class _Encoding:
             self._decoder = None
 
     def _after_continuation(self, data: bytes) -> bytes:
-        n = 0
-        while n < min(len(data), self._may_continue) and data[n] & 0xC0 == 0x80:
-            n += 1
+        n = _n_continuing(data[: self._may_continue])
         self._may_continue = self._may_continue - n if n == len(data) else 0
         return data[n:]
 
 
-def scanner(options: Mapping[str, Any], *, stretch: bool, first: bool) -> TextScanner:  # noqa: ARG001 - one fits both
+def _n_continuing(data: bytes) -> int:
+    """Count the bytes at the beginning that continue a character."""
+    return next((n for n, byte in enumerate(data) if byte & 0xC0 != 0x80), len(data))
+
+
+def scanner(options: Mapping[str, Any], *, stretch: bool, first: bool) -> TextScanner:
     """Make a scanner of text; see scanners.ScannerFactory."""
-    return TextScanner(options, first=first)
+    return TextScanner(options, stretch=stretch, first=first)
 
 
 def join_summaries(summaries: Sequence[Summary]) -> Summary:
