@@ -7,9 +7,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,3 +108,24 @@ def write_samples(folder: Path, n_reads: int) -> dict[str, Path]:
     with pysam.BGZFile(str(paths["bgzf"]), "w") as out:
         out.write(text)
     return paths
+
+
+class Watch:
+    """Notes the largest memory of a process until stopped."""
+
+    def __init__(self, process: psutil.Process) -> None:
+        self._process, self._peak, self._on = process, 0, True
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while self._on:
+            with suppress(psutil.NoSuchProcess):
+                self._peak = max(self._peak, self._process.memory_info().rss)
+            time.sleep(0.01)
+
+    def stop(self) -> int:
+        """Return the peak in bytes."""
+        self._on = False
+        self._thread.join()
+        return self._peak

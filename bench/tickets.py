@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
 import urllib3
-from running import Stack, stack, write_samples
+from running import Stack, Watch, stack, write_samples
 
 LIMITS = {"none": 0.4, "bgzf": 0.4, "gzip": 1.0}
 REPEATS = 7
@@ -79,25 +78,6 @@ def stream(running: Stack, dataset: str, compression: str) -> int:
         f"whole: {whole}, API grew by at most {growth / 1e6:.0f} MB (limit 100 MB)"
     )
     return int(not whole or growth > 100e6)
-
-
-class Watch:
-    """Notes the largest memory of a process until stopped."""
-
-    def __init__(self, process) -> None:
-        self._process, self._peak, self._on = process, 0, True
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while self._on:
-            self._peak = max(self._peak, self._process.memory_info().rss)
-            time.sleep(0.01)
-
-    def stop(self) -> int:
-        self._on = False
-        self._thread.join()
-        return self._peak
 
 
 def _http(running: Stack) -> tuple[urllib3.PoolManager, dict[str, str], str]:

@@ -15,9 +15,13 @@ from typing import Any
 
 import psutil
 import pytest
+from hypothesis import settings
 
 from slicery_service.embedded.seaweed import S3Access
 from slicery_service.embedded.servers import Servers
+
+settings.register_profile("slicery", deadline=None, derandomize=True)  # the same examples at every run
+settings.load_profile("slicery")
 
 START_SECONDS = 90
 STOP_SECONDS = 60

@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     max_expires_in: int = Field(
         default=7 * 24 * 3600, ge=1, le=7 * 24 * 3600, description="longest lifetime of URLs"
     )
-    max_slices: int = Field(default=10_000_000, ge=1, description="most slices one partition may have")
+    max_slices: int = Field(default=1_000_000, ge=1, description="most slices one partition may have")
     page_limit: int = Field(default=10_000, ge=1, description="most tickets on one JSON page")
     first_page: int = Field(default=100, ge=1, description="tickets that come with a new partition")
     index_cache_bytes: int = Field(

@@ -32,7 +32,7 @@ from slicery_service.errors import (
 )
 from slicery_service.index import RecordIndexes
 from slicery_service.models import Dataset, Partition
-from slicery_service.planning.records import bounds, cover, fetched_bytes
+from slicery_service.planning.records import bounds, fetched_bytes
 from slicery_service.planning.strategies import parse_record_strategy
 from slicery_service.presign import Grant
 from slicery_service.record_index import Int64Array
@@ -115,7 +115,7 @@ def create(
         selection=selection,
         n_slices=len(edges) - 1,
         n_records=int(edges[-1]),
-        size_bytes=fetched_bytes(cover(edges, indexed.indexes), indexed.indexes),
+        size_bytes=fetched_bytes(edges, indexed.indexes),
     )
     is_new = _save(session, row)
     return _keep(_open(row, dataset, indexed, edges)), is_new

@@ -66,7 +66,7 @@ def scan_stretch(
     """
     text: StretchText = (BgzfText if compression == "bgzf" else PlainText)(reader, start, stop)
     scanner = indexer.scanner(options, stretch=True, first=start == 0)
-    collectors = _Collectors(reader.size, text)
+    collectors = _Collectors(mark_spacing(reader.size, compression), text)
     try:
         for block in text.own():
             collectors.add(scanner, block)
@@ -100,7 +100,7 @@ def _index(
     save: SaveSegment,
 ) -> Indexed:
     scanner = indexer.scanner(options, stretch=False, first=True)
-    collectors = _Collectors(reader.size, text)
+    collectors = _Collectors(mark_spacing(reader.size, compression), text)
     collector = collectors.of_state(0)
     for block in text.own():
         collectors.add(scanner, block)
@@ -117,15 +117,15 @@ def _index(
 class _Collectors:
     """A collector for each state, all fed alike."""
 
-    def __init__(self, size: int, text: Text) -> None:
+    def __init__(self, spacing: int, text: Text) -> None:
         self.position = 0
-        self._size = size
+        self._spacing = spacing
         self._text = text
         self._by_state: dict[int, Collector] = {}
 
     def of_state(self, state: int) -> Collector:
         if state not in self._by_state:
-            self._by_state[state] = Collector(mark_spacing(self._size), spill_budget(self._text.budget))
+            self._by_state[state] = Collector(self._spacing, spill_budget(self._text.budget))
         return self._by_state[state]
 
     def add(self, scanner: Scanner, block: TextBlock) -> None:

@@ -50,7 +50,7 @@ _RECORD_STRATEGY: TypeAdapter[Count | PerRecords | PerBytes] = TypeAdapter(Recor
 def parse_record_strategy(format_name: str, body: Mapping[str, Any]) -> Count | PerRecords | PerBytes:
     """Read a strategy of a record format; the problems name what is wrong and what would do."""
     name, known = body.get("name"), STRATEGIES["records"]
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise UnknownStrategy(
             f"format {format_name} has no strategy {name!r}",
             hint=f"Strategies of {format_name}: {', '.join(known)}; for example "

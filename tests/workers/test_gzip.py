@@ -1,0 +1,247 @@
+"""Ordinary gzip: the text of any file that gzip accepts, and an error with the place for any other."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import random
+import threading
+import zlib
+from itertools import accumulate
+from typing import Any
+
+import pytest
+import rapidgzip
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from slicing import cut, gunzip, index_bytes
+
+from slicery_service.byterange import ByteRange
+from slicery_service.errors import CorruptCompression, IndexingError, ObjectChanged
+from slicery_workers.compression import gzip as subject
+from slicery_workers.compression.gzip import GzipText
+from slicery_workers.reader import ObjectReader
+
+from .gzip_files import Made, inflated_from, lines, made_members, member, seen, seen_of
+
+SLOW_DRAWS = [HealthCheck.too_slow, HealthCheck.data_too_large]
+LITTLE = 400_000
+BLOCK = subject.BLOCK
+
+
+def joined(members: list[Made]) -> tuple[bytes, bytes]:
+    return b"".join(each.content for each in members), b"".join(each.text for each in members)
+
+
+def check(data: bytes, members: list[Made], *, padding: int = 0, **options: int) -> int:
+    """Read an object and check text, members and every cut; return the number of cuts."""
+    text = b"".join(each.text for each in members)
+    found = seen(data, **options)
+    assert found.text == text
+    ends = list(accumulate((len(each.content) for each in members), initial=0))
+    texts = list(accumulate((len(each.text) for each in members), initial=0))
+    assert found.members["offset"].tolist() == ends
+    assert found.members["text"].tolist() == texts
+    assert found.members["stop"].tolist()[:-1] == [end - 8 for end in ends[1:]]
+    assert found.members["crc"].tolist()[:-1] == [zlib.crc32(each.text) for each in members]
+    assert (found.end.offset, found.end.text) == (len(data) - padding, len(text))
+    for each in found.cuts:
+        begin = texts[each.member]
+        assert begin <= each.text <= texts[each.member + 1]
+        assert each.crc == zlib.crc32(text[begin : each.text])
+        assert inflated_from(data, each, 100_000) == text[each.text : texts[each.member + 1]][:100_000]
+    return len(found.cuts)
+
+
+@settings(max_examples=60, suppress_health_check=SLOW_DRAWS)
+@given(st.lists(made_members(LITTLE), min_size=1, max_size=8))
+def test_text_members_and_checkpoints_of_any_file(members: list[Made]) -> None:
+    check(joined(members)[0], members)
+
+
+@settings(max_examples=25, suppress_health_check=SLOW_DRAWS)
+@given(st.lists(made_members(3_000_000), min_size=2, max_size=6), st.sampled_from([1, 100_000, 300_000]))
+def test_decompressing_may_begin_anew_at_any_checkpoint(members: list[Made], restart_bytes: int) -> None:
+    check(joined(members)[0], members, restart_bytes=restart_bytes)
+
+
+@pytest.mark.parametrize("restart_bytes", [200_000, 1 << 30])
+@pytest.mark.parametrize("size", [300_000, 4_194_304, 9_999_999])
+def test_members_end_wherever_the_decompressor_makes_its_blocks(size: int, restart_bytes: int) -> None:
+    members = [member(lines(size, seed), level=1 + seed) for seed in range(5)]
+    assert check(joined(members)[0], members, restart_bytes=restart_bytes) > 10
+
+
+def test_tiny_and_empty_members_are_told_apart() -> None:
+    members = [member(bytes([65 + i % 26]) * (i % 4)) for i in range(3000)]
+    check(joined(members)[0], members)
+
+
+def test_members_that_hold_headers_do_not_mislead() -> None:
+    fake = gzip.compress(b"inner") * 3
+    trailer_before_header = zlib.crc32(b"x").to_bytes(4, "little") + (1).to_bytes(4, "little") + fake
+    members = [member(fake * 50, level=0), member(b"x" + trailer_before_header, level=0), member(fake)]
+    check(joined(members)[0], members)
+
+
+@pytest.mark.parametrize("n_bytes", [1 << 20, 30 << 20])
+@pytest.mark.parametrize("level", [0, 1, 6])
+def test_zeros(level: int, n_bytes: int) -> None:
+    members = [member(bytes(n_bytes), level=level), member(b"end\n")]
+    check(joined(members)[0], members)
+
+
+def test_checkpoints_keep_references_of_exactly_32_kibibytes() -> None:
+    unit = random.Random(5).randbytes(32768)
+    members = [member(unit * 60, level=9, flush_every=100_000)]
+    assert len(members[0].content) < 100_000
+    check(members[0].content, members, restart_bytes=1)
+
+
+@pytest.mark.parametrize("padding", [1, 511, 70_000, 5 << 20])
+def test_zeros_behind_the_last_member_are_padding(padding: int) -> None:
+    members = [member(lines(900_000, 1)), member(b"end\n")]
+    data, text = joined(members)
+    check(data + bytes(padding), members, padding=padding)
+    index, found = index_bytes(data + bytes(padding), "text")
+    assert found.text_size == len(text)
+    files = list(cut(data + bytes(padding), index, "text", {"name": "count", "n": 3}))
+    assert b"".join(gzip.decompress(file.content)[-len(file.text) :] for file in files) == text
+
+
+GARBAGE = [b"x", b"\0\0x", b"\x1f\x8b", gzip.compress(b"more")[:-1], b"\x1f\x8b\x08\xe0" + bytes(20), bytes(99) + b"\n"]
+
+
+@pytest.mark.parametrize("garbage", GARBAGE)
+@pytest.mark.parametrize("n_bytes", [100, 900_000])
+def test_anything_else_behind_it_is_an_error(garbage: bytes, n_bytes: int) -> None:
+    data = member(lines(n_bytes, 1)).content + garbage
+    with pytest.raises(CorruptCompression, match=r"byte [\d,]+"):
+        index_bytes(data, "text")
+
+
+def test_a_small_file_cut_short_anywhere_is_an_error() -> None:
+    data, _ = joined([member(b"first\n" * 9, flags=30), member(b"second\n" * 9)])
+    border = len(member(b"first\n" * 9, flags=30).content)
+    for stop in range(3, len(data)):
+        if stop == border:
+            continue
+        with pytest.raises(CorruptCompression):
+            index_bytes(data[:stop], "text")
+
+
+def test_a_large_file_cut_short_anywhere_is_an_error() -> None:
+    data, _ = joined([member(lines(1_500_000, seed)) for seed in range(4)])
+    for stop in [len(data) - missing for missing in (1, 4, 8, 9, 20, 300)] + [len(data) // 3, 2_500_000]:
+        with pytest.raises(CorruptCompression, match="truncated|cut short"):
+            index_bytes(data[:stop], "text")
+
+
+def outcome(data: bytes) -> bytes | None:
+    """Return the text that slices of an object give; None where indexing refuses it."""
+    try:
+        index, _ = index_bytes(data, "text")
+    except IndexingError:
+        return None
+    return b"".join(file.text for file in cut(data, index, "text", {"name": "count", "n": 2}) if file.count)
+
+
+def by_gzip(data: bytes) -> bytes | None:
+    """Return what Python's gzip makes of a file; None where it refuses."""
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error):
+        return None
+
+
+@pytest.mark.parametrize("flags", [0, 30])
+def test_a_flipped_bit_never_gives_other_text(flags: int) -> None:
+    members = [member(b"ACGT\n" * 40, flags=flags), member(bytes(range(200)), level=0)]
+    data, text = joined(members)
+    for bit in range(24, 8 * len(data)):
+        flipped = bytearray(data)
+        flipped[bit >> 3] ^= 1 << (bit & 7)
+        found = outcome(bytes(flipped))
+        assert found is None or found == text, f"bit {bit}"
+        assert (found is None) >= (by_gzip(bytes(flipped)) is None), f"bit {bit}: gzip refuses it"
+
+
+@pytest.mark.parametrize("n_members", [1, 4])
+def test_a_flipped_bit_in_a_large_file_is_an_error(n_members: int) -> None:
+    rng = random.Random(n_members)
+    data, text = joined([member(lines(5_000_000 // n_members, seed)) for seed in range(n_members)])
+    for _ in range(12):
+        flipped = bytearray(data)
+        flipped[rng.randrange(20, len(data))] ^= 1 << rng.randrange(8)
+        assert outcome(bytes(flipped)) in (None, text)
+        assert by_gzip(bytes(flipped)) in (None, text)
+
+
+class Giving:
+    """rapidgzip that gives up after some reads, as it does where it meets what it can't read."""
+
+    reads = 0
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        self._file = rapidgzip.RapidgzipFile(*arguments, **named)
+
+    def __enter__(self) -> Giving:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def readinto(self, buffer: Any) -> int:
+        if Giving.reads == 0:
+            raise RuntimeError("gives up")
+        Giving.reads -= 1
+        size: int = self._file.readinto(buffer)
+        return size
+
+
+@pytest.mark.parametrize("restart_bytes", [300_000, 1 << 30])
+@pytest.mark.parametrize("reads", range(6))
+def test_zlib_goes_on_where_rapidgzip_gives_up(
+    monkeypatch: pytest.MonkeyPatch, reads: int, restart_bytes: int
+) -> None:
+    members = [member(lines(size, size)) for size in (7_000_000, 300_000, 5_000_000, 10)]
+    monkeypatch.setattr(subject.rapidgzip, "RapidgzipFile", Giving)
+    monkeypatch.setattr(Giving, "reads", reads)
+    check(joined(members)[0], members, restart_bytes=restart_bytes)
+
+
+@pytest.mark.parametrize("at", [0, 1, 2, 5])
+@pytest.mark.parametrize("failure", [ObjectChanged("it is another one"), KeyError("no Problem at all")])
+def test_what_the_reader_raises_comes_through_as_it_is(failure: Exception, at: int) -> None:
+    data, _ = joined([member(lines(3_000_000, seed)) for seed in range(6)])
+    calls = iter(range(1000))
+    lock = threading.Lock()
+
+    def fetch(wanted: ByteRange) -> bytes:
+        with lock:
+            call = next(calls)
+        if call >= at:
+            raise failure
+        return data[wanted.start : wanted.stop]
+
+    with (
+        pytest.raises(type(failure)) as caught,
+        ObjectReader(fetch, len(data), read_ahead=1, block_bytes=1 << 20) as reader,
+    ):
+        seen_of(GzipText(reader))
+    assert caught.value is failure
+
+
+@settings(max_examples=30, suppress_health_check=SLOW_DRAWS)
+@given(st.lists(made_members(LITTLE), min_size=1, max_size=5), st.integers(1, 40))
+def test_slices_are_valid_gzip_and_hold_the_text(members: list[Made], n: int) -> None:
+    data, text = joined(members)
+    index, _ = index_bytes(data, "text")
+    got = b""
+    for file in cut(data, index, "text", {"name": "count", "n": n}):
+        inside = io.BytesIO(gunzip(file.content) and file.text).readlines()
+        got += b"".join(inside[file.skip : None if file.take is None else file.skip + file.take])
+    assert got == text
