@@ -9,11 +9,7 @@ import base64
 import hashlib
 import json
 import logging
-import threading
-from collections import OrderedDict
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
@@ -32,62 +28,20 @@ from slicery_service.errors import (
 )
 from slicery_service.index import RecordIndexes
 from slicery_service.models import Dataset, Partition
+from slicery_service.open_partition import OpenPartition, open_partitions
 from slicery_service.planning.records import bounds, fetched_bytes
 from slicery_service.planning.strategies import parse_record_strategy
-from slicery_service.presign import Grant
 from slicery_service.record_index import Int64Array
-from slicery_service.slicing import RecordFormat, slice_files
+from slicery_service.slicing import RecordFormat
 from slicery_service.store import store_for
-from slicery_service.tickets import Cutting, Signer, Writer
+from slicery_service.tickets import Cutting
 
-Form = Literal["expanded", "compact"]
 JsonObject = dict[str, Any]
 
 log = logging.getLogger(__name__)
 
 CHECKED_OBJECTS = 4
 """Objects that are compared with the store when a dataset is cut; each takes a request."""
-
-BATCH = 2000
-"""Slices planned, wrapped and signed together while streaming."""
-
-
-@dataclass(frozen=True, slots=True)
-class Signing:
-    """How URLs are to be signed: seconds they live (None: the setting's default), and what they open."""
-
-    expires_in: int | None = None
-    grant: Grant = "range"
-
-
-@dataclass(frozen=True, slots=True)
-class OpenPartition:
-    """A partition with its index and bounds at hand, ready to give tickets without the database."""
-
-    row: Partition
-    cutting: Cutting
-    indexed: RecordIndexes
-    form: RecordFormat
-    edges: Int64Array
-    source: str
-
-    def signer(self, signing: Signing) -> Signer:
-        """Return a signer for this partition; InvalidRequest when the lifetime is out of range."""
-        source = datasets.configured_sources().get(self.source)
-        return Signer(source, expires_in=_lifetime(signing.expires_in), grant=signing.grant)
-
-    def tickets(self, signer: Signer, first: int, stop: int, form: Form) -> list[JsonObject]:
-        """Return the tickets of the slices `first` up to `stop`."""
-        edges = self.edges[first : stop + 1]
-        files = slice_files(self.form, self.indexed.indexes, edges)
-        writer = Writer(self.cutting, signer)
-        write = writer.expanded if form == "expanded" else writer.compact
-        return write(first, files, edges.tolist())
-
-    def batches(self, signer: Signer, first: int, stop: int, form: Form) -> Iterator[list[JsonObject]]:
-        """Yield the tickets `first` up to `stop` in batches, so that a stream needs little memory."""
-        for at in range(first, stop, BATCH):
-            yield self.tickets(signer, at, min(at + BATCH, stop), form)
 
 
 def create(
@@ -118,7 +72,7 @@ def create(
         size_bytes=fetched_bytes(edges, indexed.indexes),
     )
     is_new = _save(session, row)
-    return _keep(_open(row, dataset, indexed, edges)), is_new
+    return open_partitions.put(_open(row, dataset, indexed, edges)), is_new
 
 
 def find_changes(session: Session, dataset_id: str) -> Problem | None:
@@ -162,13 +116,13 @@ def get(session: Session, partition_id: str) -> OpenPartition:
             hint="Ask for a new partition of the dataset.",
             dataset=dataset.id,
         )
-    kept = _kept(row.id)
+    kept = open_partitions.get(row.id)
     if kept is not None:
         return kept
     indexed = index.load(session, row.dataset_id, row.generation)
     parsed = parse_record_strategy(dataset.format, row.strategy)
     edges = bounds(parsed, indexed.indexes, max(get_settings().max_slices, row.n_slices))
-    return _keep(_open(row, dataset, indexed, edges))
+    return open_partitions.put(_open(row, dataset, indexed, edges))
 
 
 def partition_id(dataset_id: str, generation: int, strategy: JsonObject, selection: JsonObject | None) -> str:
@@ -176,52 +130,6 @@ def partition_id(dataset_id: str, generation: int, strategy: JsonObject, selecti
     request = json.dumps([dataset_id, generation, strategy, selection], sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(request.encode()).digest()[:16]
     return "p_" + base64.b32encode(digest).decode("ascii").rstrip("=").lower()
-
-
-def summary_view(partition: OpenPartition) -> JsonObject:
-    """Return a partition as the API shows it, without tickets."""
-    row, cutting = partition.row, partition.cutting
-    return {
-        "id": row.id,
-        "dataset": row.dataset_id,
-        "generation": row.generation,
-        "format": cutting.form.name,
-        "compression": cutting.compression,
-        "strategy": row.strategy,
-        "selection": row.selection,
-        "count": row.n_slices,
-        "records": {"unit": cutting.form.unit, "count": row.n_records},
-        "size_bytes": row.size_bytes,
-        "links": {
-            "self": f"/v1/partitions/{row.id}",
-            "slices": f"/v1/partitions/{row.id}/slices",
-            "dataset": f"/v1/datasets/{row.dataset_id}",
-        },
-    }
-
-
-def page_view(partition: OpenPartition, signing: Signing, first: int, limit: int, form: Form) -> JsonObject:
-    """Return the tickets `first` up to `first + limit`, and the number of the next one."""
-    count = partition.row.n_slices
-    stop = min(first + limit, count)
-    page: JsonObject = {"slices": [], "next": stop if stop < count else None}
-    if first >= stop:
-        return page
-    signer = partition.signer(signing)
-    if form == "compact":
-        writer = Writer(partition.cutting, signer)
-        page["head"], page["sources"] = writer.head(), writer.sources()
-    page["slices"] = partition.tickets(signer, first, stop, form)
-    return page
-
-
-def require_slice(partition: OpenPartition, number: int) -> None:
-    """Raise NotFound unless the partition has a slice of this number."""
-    if not 0 <= number < partition.row.n_slices:
-        raise NotFound(
-            f"partition {partition.row.id} has {partition.row.n_slices} slices, and none of number {number}",
-            hint=f"Slices are numbered from 0 to {partition.row.n_slices - 1}.",
-        )
 
 
 def _open(row: Partition, dataset: Dataset, indexed: RecordIndexes, edges: Int64Array) -> OpenPartition:
@@ -236,7 +144,9 @@ def _open(row: Partition, dataset: Dataset, indexed: RecordIndexes, edges: Int64
         objects=indexed.objects,
     )
     options = {name: dataset.summary[name] for name in form.decoder_options if name in dataset.summary}
-    return OpenPartition(row, cutting, indexed, RecordFormat(form.name, options), edges, dataset.source)
+    exceptions = {int(number): own for number, own in dataset.summary.get("objects", {}).items()}
+    records = RecordFormat(form.name, options, exceptions)
+    return OpenPartition(row, cutting, indexed, records, edges, dataset.source)
 
 
 def _save(session: Session, row: Partition) -> bool:
@@ -268,34 +178,3 @@ def _not_indexed(dataset: Dataset) -> NotIndexed:
         hint=f"Wait for it: GET /v1/datasets/{dataset.id}/events tells when it is indexed.",
         dataset=dataset.id,
     )
-
-
-def _lifetime(expires_in: int | None) -> int:
-    settings = get_settings()
-    if expires_in is None:
-        return min(settings.default_expires_in, settings.max_expires_in)
-    if not 1 <= expires_in <= settings.max_expires_in:
-        raise InvalidRequest(
-            f"expires_in: expected 1 to {settings.max_expires_in} seconds, found {expires_in}",
-            hint="Slices can be signed afresh at any time; ask for a shorter life.",
-        )
-    return expires_in
-
-
-_open_partitions: OrderedDict[str, OpenPartition] = OrderedDict()
-_lock = threading.Lock()
-_MOST_OPEN = 64
-
-
-def _keep(partition: OpenPartition) -> OpenPartition:
-    with _lock:
-        _open_partitions[partition.row.id] = partition
-        _open_partitions.move_to_end(partition.row.id)
-        while len(_open_partitions) > _MOST_OPEN:
-            _open_partitions.popitem(last=False)
-    return partition
-
-
-def _kept(partition_id: str) -> OpenPartition | None:
-    with _lock:
-        return _open_partitions.get(partition_id)

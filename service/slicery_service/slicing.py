@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,10 +28,19 @@ class SliceFile:
 
 @dataclass(frozen=True, slots=True)
 class RecordFormat:
-    """What slicing must know of a record format: its name, and the options its decoder needs."""
+    """What slicing must know of a record format: its name, and the options its decoder needs.
+
+    `exceptions` holds, by an object's number, the options that differ for it.
+    """
 
     name: str
     options: Mapping[str, Any]
+    exceptions: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+
+    def step(self, number: int, skip: int = 0, take: int | None = None) -> Records:
+        """Return the last decode step for a file of one object."""
+        own = self.exceptions.get(number)
+        return Records(self.name, skip, take, {**self.options, **own} if own else self.options)
 
 
 def slice_files(
@@ -82,10 +91,10 @@ def _decode(form: RecordFormat, compression: str, piece: Piece, file: Wrapped) -
     exact = not skip and piece.text_stop == file.stop
     trim = () if exact else (Trim(skip, piece.text_stop - piece.text_start),)
     take = None if piece.n_records == piece.n_text_records else piece.n_records
-    return (*_DECOMPRESS[compression], *trim, Records(form.name, piece.skip, take, form.options))
+    return (*_DECOMPRESS[compression], *trim, form.step(piece.object, piece.skip, take))
 
 
 def _empty_file(form: RecordFormat, compression: str) -> SliceFile:
     content = EMPTY_FILES[compression]
-    steps = (*_DECOMPRESS[compression], Records(form.name, options=form.options))
+    steps = (*_DECOMPRESS[compression], form.step(0))
     return SliceFile(0, (content,) if content else (), steps)

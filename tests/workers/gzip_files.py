@@ -16,6 +16,8 @@ from slicery_workers.compression.text import Cut
 from slicery_workers.reader import ObjectReader
 
 HCRC, EXTRA, NAME, COMMENT = 2, 4, 8, 16
+ZLIB_FARTHEST = 32768 - 262
+"""zlib's compressor does not look farther back, others do."""
 
 
 @dataclass(frozen=True)
@@ -69,17 +71,28 @@ def content(kind: str, n_bytes: int, seed: int) -> bytes:
             return bytes(n_bytes)
         case "random":
             return rng.randbytes(n_bytes)
-        case "far":  # the same 32 KiB, so that matches lie exactly as far back as they may
-            unit = rng.randbytes(32768)
-            return (unit * (1 + n_bytes // 32768))[:n_bytes]
+        case "far":
+            return repeated_afar(ZLIB_FARTHEST, n_bytes, rng)
         case _:
             return lines(n_bytes, seed)
+
+
+def repeated_afar(distance: int, n_bytes: int, rng: random.Random) -> bytes:
+    """Return bytes that are mostly those `distance` before, so that matches reach back exactly as far."""
+    text = bytearray(rng.randbytes(distance))
+    while len(text) < n_bytes:
+        at = rng.randrange(distance - 3000)
+        text += text[-distance:]
+        text[at - distance : at - distance + 3000] = rng.randbytes(3000)
+    return bytes(text[:n_bytes])
 
 
 def made_members(largest: int) -> st.SearchStrategy[Made]:
     """Draw members of all kinds, from empty ones to `largest` bytes of text."""
     sizes = st.one_of(st.integers(0, 40), st.integers(0, largest))
-    texts = st.builds(content, st.sampled_from(["lines", "zeros", "random", "far"]), sizes, st.integers(0, 99))
+    texts = st.builds(
+        content, st.sampled_from(["lines", "zeros", "random", "far"]), sizes, st.integers(0, 99)
+    )
     return st.builds(
         member,
         texts,

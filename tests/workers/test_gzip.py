@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import random
 import threading
 import zlib
@@ -14,15 +13,18 @@ import pytest
 import rapidgzip
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from slicing import cut, gunzip, index_bytes
+from isal import igzip
+from judges import lines as lines_of
+from slicing import cut, index_bytes
 
 from slicery_service.byterange import ByteRange
 from slicery_service.errors import CorruptCompression, IndexingError, ObjectChanged
+from slicery_service.record_index import RecordIndex
 from slicery_workers.compression import gzip as subject
 from slicery_workers.compression.gzip import GzipText
 from slicery_workers.reader import ObjectReader
 
-from .gzip_files import Made, inflated_from, lines, made_members, member, seen, seen_of
+from .gzip_files import EXTRA, Made, inflated_from, lines, made_members, member, repeated_afar, seen, seen_of
 
 SLOW_DRAWS = [HealthCheck.too_slow, HealthCheck.data_too_large]
 LITTLE = 400_000
@@ -31,6 +33,15 @@ BLOCK = subject.BLOCK
 
 def joined(members: list[Made]) -> tuple[bytes, bytes]:
     return b"".join(each.content for each in members), b"".join(each.text for each in members)
+
+
+def text_of_slices(data: bytes, index: RecordIndex, n: int) -> bytes:
+    """Cut into n slices and put their own lines together again; each slice is checked as a gzip file."""
+    found = []
+    for file in cut(data, index, "text", {"name": "count", "n": n}):
+        gzip.decompress(file.content)
+        found += lines_of(file.text)[file.skip : None if file.take is None else file.skip + file.take]
+    return b"".join(found)
 
 
 def check(data: bytes, members: list[Made], *, padding: int = 0, **options: int) -> int:
@@ -69,7 +80,7 @@ def test_decompressing_may_begin_anew_at_any_checkpoint(members: list[Made], res
 @pytest.mark.parametrize("size", [300_000, 4_194_304, 9_999_999])
 def test_members_end_wherever_the_decompressor_makes_its_blocks(size: int, restart_bytes: int) -> None:
     members = [member(lines(size, seed), level=1 + seed) for seed in range(5)]
-    assert check(joined(members)[0], members, restart_bytes=restart_bytes) > 10
+    assert check(joined(members)[0], members, restart_bytes=restart_bytes) >= 5
 
 
 def test_tiny_and_empty_members_are_told_apart() -> None:
@@ -77,10 +88,9 @@ def test_tiny_and_empty_members_are_told_apart() -> None:
     check(joined(members)[0], members)
 
 
-def test_members_that_hold_headers_do_not_mislead() -> None:
-    fake = gzip.compress(b"inner") * 3
-    trailer_before_header = zlib.crc32(b"x").to_bytes(4, "little") + (1).to_bytes(4, "little") + fake
-    members = [member(fake * 50, level=0), member(b"x" + trailer_before_header, level=0), member(fake)]
+def test_members_that_hold_members_do_not_mislead() -> None:
+    inner = gzip.compress(b"inner") * 50
+    members = [member(inner, level=0), member(b"x" + inner, level=0), member(inner), member(b"", flags=EXTRA)]
     check(joined(members)[0], members)
 
 
@@ -92,10 +102,14 @@ def test_zeros(level: int, n_bytes: int) -> None:
 
 
 def test_checkpoints_keep_references_of_exactly_32_kibibytes() -> None:
-    unit = random.Random(5).randbytes(32768)
-    members = [member(unit * 60, level=9, flush_every=100_000)]
-    assert len(members[0].content) < 100_000
-    check(members[0].content, members, restart_bytes=1)
+    text = repeated_afar(32768, 40_000_000, random.Random(5))
+    data = igzip.compress(text, 3, mtime=0)
+    assert len(data) < len(text) // 5
+    index, found = index_bytes(data, "text")
+    assert index.cuts["window_length"].max() == 32768
+    assert found.text_size == len(text)
+    for restart_bytes in (1, 1 << 30):
+        assert check(data, [Made(data, text)], restart_bytes=restart_bytes) > 3
 
 
 @pytest.mark.parametrize("padding", [1, 511, 70_000, 5 << 20])
@@ -105,11 +119,17 @@ def test_zeros_behind_the_last_member_are_padding(padding: int) -> None:
     check(data + bytes(padding), members, padding=padding)
     index, found = index_bytes(data + bytes(padding), "text")
     assert found.text_size == len(text)
-    files = list(cut(data + bytes(padding), index, "text", {"name": "count", "n": 3}))
-    assert b"".join(gzip.decompress(file.content)[-len(file.text) :] for file in files) == text
+    assert text_of_slices(data + bytes(padding), index, 3) == text
 
 
-GARBAGE = [b"x", b"\0\0x", b"\x1f\x8b", gzip.compress(b"more")[:-1], b"\x1f\x8b\x08\xe0" + bytes(20), bytes(99) + b"\n"]
+GARBAGE = [
+    b"x",
+    b"\0\0x",
+    b"\x1f\x8b",
+    gzip.compress(b"more")[:-1],
+    b"\x1f\x8b\x08\xe0" + bytes(20),
+    bytes(99) + b"\n",
+]
 
 
 @pytest.mark.parametrize("garbage", GARBAGE)
@@ -133,7 +153,7 @@ def test_a_small_file_cut_short_anywhere_is_an_error() -> None:
 def test_a_large_file_cut_short_anywhere_is_an_error() -> None:
     data, _ = joined([member(lines(1_500_000, seed)) for seed in range(4)])
     for stop in [len(data) - missing for missing in (1, 4, 8, 9, 20, 300)] + [len(data) // 3, 2_500_000]:
-        with pytest.raises(CorruptCompression, match="truncated|cut short"):
+        with pytest.raises(CorruptCompression, match=r"truncated|cut short"):
             index_bytes(data[:stop], "text")
 
 
@@ -143,7 +163,7 @@ def outcome(data: bytes) -> bytes | None:
         index, _ = index_bytes(data, "text")
     except IndexingError:
         return None
-    return b"".join(file.text for file in cut(data, index, "text", {"name": "count", "n": 2}) if file.count)
+    return text_of_slices(data, index, 2)
 
 
 def by_gzip(data: bytes) -> bytes | None:
@@ -240,8 +260,4 @@ def test_what_the_reader_raises_comes_through_as_it_is(failure: Exception, at: i
 def test_slices_are_valid_gzip_and_hold_the_text(members: list[Made], n: int) -> None:
     data, text = joined(members)
     index, _ = index_bytes(data, "text")
-    got = b""
-    for file in cut(data, index, "text", {"name": "count", "n": n}):
-        inside = io.BytesIO(gunzip(file.content) and file.text).readlines()
-        got += b"".join(inside[file.skip : None if file.take is None else file.skip + file.take])
-    assert got == text
+    assert text_of_slices(data, index, n) == text

@@ -100,7 +100,9 @@ def test_wrapped_reads_begin_where_they_were_written(reads: Any, width: int, siz
     for name, bases in reads:
         starts.append(len(content))
         sequence, quality = ("".join(column) for column in (zip(*bases, strict=True) if bases else ("", "")))
-        pieces = [[column[at : at + width] for at in range(0, len(bases), width)] for column in (sequence, quality)]
+        pieces = [
+            [column[at : at + width] for at in range(0, len(bases), width)] for column in (sequence, quality)
+        ]
         content += "\n".join([f"@{name}", *pieces[0], "+", *pieces[1], ""]).encode()
     assert scan(fastq.scanner, content, sizes) == starts
 
@@ -124,7 +126,9 @@ def test_reads_of_stretches_join_to_all_reads(
 
 
 @given(reads, borders, sizes)
-def test_stretches_with_a_read_cut_short_do_not_settle(reads: Any, lengths: list[int], sizes: list[int]) -> None:
+def test_stretches_with_a_read_cut_short_do_not_settle(
+    reads: Any, lengths: list[int], sizes: list[int]
+) -> None:
     content, _ = written([*reads, ("last", [("A", "I"), ("C", "@")])], b"\n")
     for missing in (2, 3, 4, 6):
         with pytest.raises(NeedsWholeScan):

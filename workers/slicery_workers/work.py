@@ -18,6 +18,7 @@ from slicery_service.compression import Compression, sniff
 from slicery_service.config import get_settings
 from slicery_service.datasets import configured_sources
 from slicery_service.db import transaction
+from slicery_service.errors import IndexingError
 from slicery_service.jobs import Claim
 from slicery_service.models import StoredObject
 from slicery_service.record_index import Segment
@@ -27,7 +28,7 @@ from slicery_workers.indexing import index_whole, scan_stretch
 from slicery_workers.progress import JobEnded, Progress
 from slicery_workers.reader import ObjectReader
 from slicery_workers.registry import indexer_of
-from slicery_workers.scanners import RecordIndexer
+from slicery_workers.scanners import RecordIndexer, Summary
 
 SNIFF_BYTES = 64
 SMALL_JOB_BYTES = 64 << 20
@@ -74,8 +75,8 @@ class Work:
         with transaction() as session:
             if index.has_draft(session, *self._key, unit.object, unit.ordinal):
                 return
-        with self._reader(unit.object) as reader:
-            do = self._index_whole if unit.whole else self._scan_stretch
+        do = self._index_whole if unit.whole else self._scan_stretch
+        with self._naming(unit.object), self._reader(unit.object) as reader:
             payload = do(reader, unit)
         self._progress.flush()
         with self._held() as session:
@@ -85,7 +86,7 @@ class Work:
         """Settle all objects and end the job with success."""
         results = [self._settled(number) for number in range(len(self._objects))]
         compressions = {result.compression for result in results if result.text_size} or {"none"}
-        summary = dict(self._indexer.join_summaries([result.summary for result in results]))
+        summary = self._summary([result.summary for result in results])
         with transaction() as session:
             jobs.finish(
                 session,
@@ -97,11 +98,36 @@ class Work:
                 index_size_bytes=index.size_bytes(session, *self._key),
             )
 
+    def _summary(self, summaries: list[Summary]) -> dict[str, Any]:
+        """Return the dataset's summary; `objects` holds what decoders need to know differently of some."""
+        joined = dict(self._indexer.join_summaries(summaries))
+        names = formats.get(self.claim.format).decoder_options
+        differing = {
+            str(number): {
+                name: each[name] for name in names if each.get(name, joined.get(name)) != joined.get(name)
+            }
+            for number, each in enumerate(summaries)
+        }
+        exceptions = {number: values for number, values in differing.items() if values}
+        return joined | ({"objects": exceptions} if exceptions else {})
+
+    @contextmanager
+    def _naming(self, number: int) -> Iterator[None]:
+        """Say in a problem which of several objects it is about."""
+        try:
+            yield
+        except IndexingError as problem:
+            if len(self._objects) > 1:
+                stored = self._objects[number]
+                problem.detail = f"s3://{stored.bucket}/{stored.key}: {problem.detail}"
+            raise
+
     @property
     def _key(self) -> tuple[str, int]:
         return self.claim.dataset_id, self.claim.generation
 
     def _units_of(self, stored: StoredObject) -> Iterator[Unit]:
+        self._progress.add(0)  # many objects take a while, and the job shall not be taken for lost
         size = stored.size_bytes
         compression = sniff(self._fetch(stored, ByteRange(0, min(size, SNIFF_BYTES)))) if size else "none"
         stretch = get_settings().stretch_bytes
@@ -163,7 +189,7 @@ class Work:
         stored = self._objects[number]
         compression = sniff(self._fetch(stored, ByteRange(0, SNIFF_BYTES)))
         unit = Unit(number, 0, compression, 0, stored.size_bytes, whole=True)
-        with self._reader(number) as reader:
+        with self._naming(number), self._reader(number) as reader:
             return _from_payload(self._index_whole(reader, unit))
 
     def _reader(self, number: int) -> ObjectReader:

@@ -20,7 +20,14 @@ from slicery_service.api.problems import responses
 from slicery_service.config import get_settings
 from slicery_service.db import transaction
 from slicery_service.errors import InternalError, InvalidRequest, Problem
-from slicery_service.partitions import Form, OpenPartition, Signing
+from slicery_service.open_partition import (
+    Form,
+    OpenPartition,
+    Signing,
+    page_view,
+    require_slice,
+    summary_view,
+)
 from slicery_service.presign import Grant
 from slicery_service.tickets import Writer
 
@@ -119,8 +126,8 @@ def create(dataset_id: str, body: PartitionBody, form: FormText = "expanded") ->
     with transaction() as session:
         partition, is_new = partitions.create(session, dataset_id, body.strategy, body.selection)
     signing = Signing(body.expires_in, body.grant)
-    view = partitions.summary_view(partition)
-    view |= partitions.page_view(partition, signing, 0, get_settings().first_page, form)
+    view = summary_view(partition)
+    view |= page_view(partition, signing, 0, get_settings().first_page, form)
     headers = {"Location": f"/v1/partitions/{partition.row.id}"}
     return _json(view, status=201 if is_new else 200, headers=headers)
 
@@ -141,9 +148,9 @@ def get(
 ) -> Response:
     """Return the partition and the first of its tickets."""
     partition = _open(partition_id)
-    view = partitions.summary_view(partition)
+    view = summary_view(partition)
     size = _page_size(limit, get_settings().first_page)
-    return _json(view | partitions.page_view(partition, Signing(expires_in, grant), 0, size, form))
+    return _json(view | page_view(partition, Signing(expires_in, grant), 0, size, form))
 
 
 @router.get(
@@ -186,7 +193,7 @@ def list_slices(
         lines = _lines(partition, signing, first, limit, form)
         return StreamingResponse(lines, media_type=NDJSON)
     size = _page_size(limit, min(1000, get_settings().page_limit))
-    page = partitions.page_view(partition, signing, first, size, form)
+    page = page_view(partition, signing, first, size, form)
     return _json({"partition": partition.row.id} | page)
 
 
@@ -202,7 +209,7 @@ def get_slice(
 ) -> Response:
     """Return the ticket of one slice, signed afresh."""
     partition = _open(partition_id)
-    partitions.require_slice(partition, number)
+    require_slice(partition, number)
     signer = partition.signer(Signing(expires_in, grant))
     (ticket,) = partition.tickets(signer, number, number + 1, "expanded")
     return _json(ticket)
@@ -222,7 +229,7 @@ def _lines(
     signer = partition.signer(signing)
     writer = Writer(partition.cutting, signer)
     opening: dict[str, Any] = {
-        "partition": partitions.summary_view(partition),
+        "partition": summary_view(partition),
         "head": writer.head(),
     }
     if form == "compact":

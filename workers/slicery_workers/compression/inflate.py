@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from slicery_service.compression import GZIP_MAGIC
 from slicery_service.errors import CorruptCompression
 from slicery_service.wrapping.deflate import lead_in
+from slicery_workers.compression.header import header_size
 from slicery_workers.compression.members import TRAILER, MemberTracker
 from slicery_workers.compression.text import Cut
 from slicery_workers.reader import ObjectReader
@@ -94,23 +95,11 @@ def _checked(stream: _DeflateStream, tracker: MemberTracker) -> Iterator[bytes]:
 
 def _at_member(reader: ObjectReader, offset: int) -> _DeflateStream:
     """Open the deflate stream of the member whose header lies at `offset`."""
-    header = reader.pread(offset, offset + _PIECE)
     try:
-        size = _header_size(header)
-    except (IndexError, ValueError) as exc:
+        size = header_size(reader.pread(offset, offset + _PIECE))
+    except ValueError as exc:
         raise _corrupt(f"the gzip header at byte {offset:,} is cut short") from exc
     return _DeflateStream(reader, offset + size, b"", b"")
-
-
-def _header_size(data: bytes) -> int:
-    """Return the length of a member's header (RFC 1952 §2.3.1)."""
-    flags, at = data[3], 10
-    if flags & 4:  # FEXTRA
-        at += 2 + int.from_bytes(data[at : at + 2], "little")
-    for name_or_comment in (8, 16):  # FNAME, FCOMMENT end with a zero
-        if flags & name_or_comment:
-            at = data.index(b"\0", at) + 1
-    return at + (2 if flags & 2 else 0)  # FHCRC
 
 
 def _only_padding(reader: ObjectReader, end: int) -> bool:

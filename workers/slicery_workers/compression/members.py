@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from isal import isal_zlib
 
 from slicery_service.compression import GZIP_MAGIC
+from slicery_service.errors import CorruptCompression
+from slicery_workers.compression.header import FHCRC, RESERVED, has_sound_header
 
 TRAILER = 8
-_RESERVED_FLAGS = 0xE0
+_LONGEST_HEADER = 1 << 20
 _SHORTEST = 18
 """A header of 10 bytes and a trailer of 8."""
 
@@ -114,11 +116,23 @@ class MemberTracker:
         return self._close(end)
 
     def _close(self, end: int) -> Member:
+        self._check_header()
         member = Member(self.start, end - TRAILER, self.text_start, self.crc)
         self._ended.append(member)
         self.number += 1
         self.start, self.text_start, self.crc = end, self.text, 0
         return member
+
+    def _check_header(self) -> None:
+        """Refuse a header that zlib would refuse: no slice that begins with it could be read."""
+        (flags,) = self._read(self.start + 3, self.start + 4)
+        if not flags & (FHCRC | RESERVED):
+            return
+        if not has_sound_header(self._read(self.start, self.start + _LONGEST_HEADER)):
+            raise CorruptCompression(
+                f"the gzip header at byte {self.start:,} has reserved flags, or fails its CRC-16",
+                hint="Check the object with `gzip -t`, and upload it again from an intact copy.",
+            )
 
     def _take(self, text: memoryview, stop: int) -> None:
         self.crc = isal_zlib.crc32(text, self.crc)
@@ -140,6 +154,6 @@ class MemberTracker:
             data = self._read(base, min(base + piece, stop) + 3)
             at = data.find(GZIP_MAGIC)
             while 0 <= at < min(piece, stop - base):
-                if at + 3 < len(data) and not data[at + 3] & _RESERVED_FLAGS:
+                if at + 3 < len(data) and not data[at + 3] & RESERVED:
                     yield base + at
                 at = data.find(GZIP_MAGIC, at + 1)
