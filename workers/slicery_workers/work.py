@@ -31,8 +31,8 @@ from slicery_workers.registry import indexer_of
 from slicery_workers.scanners import RecordIndexer, Summary
 
 SNIFF_BYTES = 64
-SMALL_JOB_BYTES = 64 << 20
-"""Jobs up to this size are done in one task, whatever the number of their objects."""
+SMALL_JOB_SHARE = 4
+"""Jobs of up to a quarter of a stretch are done in one task, whatever the number of their objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Work:
 
     def is_small(self, units: list[Unit]) -> bool:
         """Tell whether one task had better do all units."""
-        return len(units) == 1 or sum(each.size_bytes for each in self._objects) <= SMALL_JOB_BYTES
+        return len(units) == 1 or self._size() * SMALL_JOB_SHARE <= get_settings().stretch_bytes
 
     def run(self, unit: Unit) -> None:
         """Do one unit, unless its draft is there, and save it: a draft, and the segments of a whole object."""
@@ -97,6 +97,9 @@ class Work:
                 summary=summary,
                 index_size_bytes=index.size_bytes(session, *self._key),
             )
+
+    def _size(self) -> int:
+        return sum(each.size_bytes for each in self._objects)
 
     def _summary(self, summaries: list[Summary]) -> dict[str, Any]:
         """Return the dataset's summary; `objects` holds what decoders need to know differently of some."""
