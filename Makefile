@@ -3,6 +3,8 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+# Named, as ruff would format the code blocks of the docs as well.
+SOURCES := client service workers migrations tests bench examples
 DISTRIBUTIONS := client/pyproject.toml service/pyproject.toml workers/pyproject.toml
 
 # The versions in constraints.txt hold for the build tools as well, so builds take them from the environment.
@@ -29,14 +31,14 @@ test-all: $(VENV)/.dev ## Run all tests, whatever ARGS says
 	@$(BIN)/python -m pytest
 
 check: $(VENV)/.dev ## Check format, style, types and the direction of imports
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 format: $(VENV)/.dev ## Format the code and mend what can be mended
-	$(BIN)/ruff format .
-	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
 
 bench: $(VENV)/.dev ## Run the benchmarks
 	@for script in $$(grep -l "^if __name__" bench/*.py); do echo "== $$script"; $(BIN)/python $$script $(ARGS) || exit 1; done

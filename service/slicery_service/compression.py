@@ -24,10 +24,10 @@ def sniff(head: bytes) -> Compression:
 def bgzf_block_size(data: bytes | memoryview, at: int) -> int:
     """Return the length of the BGZF block at `at`, or 0 when none starts there.
 
-    A BGZF block is a gzip member with an extra subfield `BC` of two bytes: its length less one
+    A BGZF block is a gzip member with an extra field alone, in it a subfield `BC` of two bytes: its length less one
     (RFC 1952 §2.3.1.1, SAMv1 §4.1).
     """
-    if bytes(data[at : at + 3]) != GZIP_MAGIC or len(data) < at + 18 or not data[at + 3] & GZIP_FEXTRA:
+    if bytes(data[at : at + 3]) != GZIP_MAGIC or len(data) < at + 18 or data[at + 3] != GZIP_FEXTRA:
         return 0
     field, stop = at + 12, at + 12 + int.from_bytes(data[at + 10 : at + 12], "little")
     while field + 4 <= min(stop, len(data)):

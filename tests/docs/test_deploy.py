@@ -89,6 +89,7 @@ def test_the_sources_load_and_their_variables_are_given(monkeypatch: pytest.Monk
     for name in ("S3_ACCESS_KEY", "S3_SECRET_KEY"):
         assert name in SERVICES["api"]["environment"]
         monkeypatch.setenv(name, "x")
-    (source,) = Sources.load(ROOT / "deploy" / "sources.toml")
+    sources = Sources.load(ROOT / "deploy" / "sources.toml")
+    (source,) = map(sources.get, sources.names())
     assert source.endpoint == "http://s3:8333"
     assert "-bucket=" + source.allow[0] in SERVICES["s3"]["command"]

@@ -14,7 +14,7 @@ FOLDERS = (
 )  # fmt: skip
 HOSTS = re.compile(
     r"(localhost|127\.0\.0\.1|(.+\.)?example(\.org|\.com)?|[\w-]+|doi\.org|keepachangelog\.com|semver\.org|"
-    r"samtools\.github\.io)(:\d+)?"
+    r"samtools\.github\.io|bucket\.host)(:\d+)?"
 )
 MACHINE_PATH = re.compile(r"(?<![\w.…*-])/(root|home|Users|work|mnt|opt)/[\w.-]+")
 
@@ -58,7 +58,9 @@ def test_make_targets_that_are_named_exist(page: Path) -> None:
 def everything() -> list[Path]:
     """What a reader of the repository meets beside the packages and their tests."""
     patterns = ("*.md", "*.txt", "*.yml", "Makefile", "Dockerfile", ".ci/run", "docs/**/*.md")
-    found = [path for pattern in (*patterns, "examples/*", "deploy/*") for path in ROOT.glob(pattern)]
+    found = [
+        path for pattern in (*patterns, "examples/[a-z]*", "deploy/[a-z]*") for path in ROOT.glob(pattern)
+    ]
     return sorted(path for path in found if path.is_file())
 
 
@@ -66,5 +68,5 @@ def everything() -> list[Path]:
 def test_addresses_are_examples_or_specifications_and_paths_are_nobodys(path: Path) -> None:
     text = text_of(path)
     assert not MACHINE_PATH.findall(text.replace("/opt/slicery", ""))
-    for host in re.findall(r"https?://([^\s/\"'`)>\]<{}…]+)", text):
+    for host in re.findall(r"https?://([^\s/\"'`,;)>\]<{}…]+)", text):
         assert HOSTS.fullmatch(host.rpartition("@")[2]), host

@@ -78,7 +78,7 @@ def test_the_index_of_a_bgzf_object_takes_three_hundredths(text: bytes) -> None:
 @pytest.mark.slow
 def test_the_index_of_a_large_gzip_object_takes_five_thousandths(text: bytes) -> None:
     unit = gzip.compress(text, 6)
-    times = 1_100_000_000 // len(unit) + 1
+    times = 1_250_000_000 // len(unit) + 1
     index = Payloads(repeated(unit, times), times * len(unit), "gzip")
     assert index.found.n_records == times * 42_000
     assert index.found.text_size == times * len(text)

@@ -27,6 +27,9 @@ class Made:
     content: bytes
     text: bytes
 
+    def __repr__(self) -> str:
+        return f"<{len(self.content)} bytes with {self.text[:10]!r}… ({len(self.text)})>"
+
 
 def member(
     text: bytes,

@@ -90,11 +90,9 @@ def test_a_lost_draft_does_not_settle() -> None:
     for data in (content, samples.bgzf(content)):
         drafts = drafts_of(data, "fastq", len(data) // 3)
         compression = "none" if data is content else "bgzf"
-        if compression == "bgzf":
+        for rest in (drafts[:-2], drafts[1:], [drafts[0], *drafts[2:]], []):
             with pytest.raises(NeedsWholeScan):
-                list(join_stretches(drafts[:-1], compression, indexer_of("fastq"), len(data)))
-        with pytest.raises(NeedsWholeScan):
-            list(join_stretches([], compression, indexer_of("fastq"), len(data)))
+                list(join_stretches(rest, compression, indexer_of("fastq"), len(data)))
 
 
 def test_segments_of_several_payloads_are_assembled() -> None:
@@ -106,7 +104,7 @@ def test_segments_of_several_payloads_are_assembled() -> None:
     one = Segment(0, 1, 0, 10, marks, cuts, b"abc", b"xyz").to_payload()
     later = cuts.copy()
     later["record"] += 2
-    two = Segment(1, 2, 10, FAR, marks + [2, 10], later, b"def", b"uvw").to_payload()
+    two = Segment(1, 2, 10, FAR, marks + np.array([2, 10]), later, b"def", b"uvw").to_payload()
     index = assemble("gzip", FAR, [one, two], 4, FAR)
     assert [index.window(i) for i in range(4)] == [b"ab", b"c", b"de", b"f"]
     assert [index.spill(i) for i in range(4)] == [b"x", b"yz", b"u", b"vw"]

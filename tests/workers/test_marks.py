@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -55,7 +56,7 @@ def test_marks_are_records_and_lie_close(lengths: list[int], sizes: list[int], l
     assert marks[0] == [0, starts[0]]
     assert all(start == starts[record] for record, start in marks)
     assert sorted(marks) == marks
-    for (record, start), (following, behind) in zip(marks, marks[1:], strict=False):
+    for (record, start), (following, behind) in pairwise(marks):
         assert behind - start <= 40 or following == record + 1
     assert starts[-1] - marks[-1][1] <= 40
 
@@ -97,7 +98,8 @@ def test_only_rests_that_fit_are_spilled(length: int, block: int) -> None:
 
 @pytest.mark.parametrize("size", [0, 1 << 20, 1 << 32, 1 << 40, 1 << 44])
 def test_spacings_follow_the_size(size: int) -> None:
-    assert mark_spacing(size) == max(64 << 10, size // 65_536)
+    assert mark_spacing(size, "gzip") == max(64 << 10, size // 65_536)
+    assert mark_spacing(size, "none") <= mark_spacing(size, "gzip")
     assert spacing(size) >= 64 << 10
     assert size // spacing(size) <= 16_384
 

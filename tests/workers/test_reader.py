@@ -68,9 +68,11 @@ def test_threads_read_side_by_side_and_each_block_is_fetched_once() -> None:
             stop = start + rng.randrange(2500)
             assert reader.pread(start, stop) == DATA[start:stop]
 
-    with ObjectReader(fetch, len(DATA), on_bytes=heard.append, block_bytes=1000) as reader:
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(check, range(8)))
+    with (
+        ObjectReader(fetch, len(DATA), on_bytes=heard.append, block_bytes=1000) as reader,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        list(pool.map(check, range(8)))
     assert set(fetched.values()) == {1}
     assert sum(heard) == len(DATA)
 

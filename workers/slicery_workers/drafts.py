@@ -90,13 +90,13 @@ def join_stretches(
 ) -> Iterator[Segment | Indexed]:
     """Settle an object's stretches, in order: yield its segments, then what is known of it.
 
-    Raises NeedsWholeScan when no state runs through all of them, or when their blocks do not join.
+    Raises NeedsWholeScan when no state runs through all of them, or when they do not tile the object.
     """
     state, record, text, block, data_end = 0, 0, 0, 0, 0
     held: Segment | None = None
     summaries = []
     for draft in drafts:
-        if state not in draft.segments or (compression == "bgzf" and draft.first_block != block):
+        if state not in draft.segments or draft.first_block != block:
             raise NeedsWholeScan
         segment = _moved(draft.segments[state], record, text)
         if held is not None:
@@ -106,7 +106,7 @@ def join_stretches(
         data_end = draft.data_end if draft.text_size else data_end
         summaries.append(draft.endings[state].summary)
         state = draft.endings[state].state
-    if held is None or (compression == "bgzf" and block != size):
+    if held is None or block != size:
         raise NeedsWholeScan
     yield _with_end(held, Cut(data_end, text), record) if compression == "bgzf" else held
     yield Indexed(compression, record, text, indexer.join_summaries(summaries))

@@ -82,11 +82,9 @@ class ObjectReader(io.RawIOBase):
         if start >= stop:
             return b""
         first, last = start // self._block_bytes, (stop - 1) // self._block_bytes
-        blocks = [self._block(number) for number in range(first, last + 1)]
-        base = first * self._block_bytes
-        if len(blocks) == 1:
-            return blocks[0][start - base : stop - base]
-        return b"".join(blocks)[start - base : stop - base]
+        if first == last:
+            return self._piece(first, start, stop)
+        return b"".join(self._piece(number, start, stop) for number in range(first, last + 1))
 
     def blocks(self, start: int, stop: int) -> Iterator[bytes]:
         """Yield the bytes `start` up to `stop` in pieces of at most one block."""
@@ -101,6 +99,10 @@ class ObjectReader(io.RawIOBase):
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._blocks.clear()
         super().close()
+
+    def _piece(self, number: int, start: int, stop: int) -> bytes:
+        base = number * self._block_bytes
+        return self._block(number)[max(0, start - base) : stop - base]
 
     def _block(self, number: int) -> bytes:
         n_blocks = -(-self.size // self._block_bytes)

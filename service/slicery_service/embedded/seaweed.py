@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
@@ -161,12 +160,12 @@ class SeaweedFS:
         return status == 403
 
 
-def _has_bucket(client: BaseClient, bucket: str) -> bool:
+def _has_bucket(client: Any, bucket: str) -> bool:
     """Make the bucket where it is not there yet; False while the server is not ready for it."""
     try:
-        names = [item["Name"] for item in client.list_buckets()["Buckets"]]  # type: ignore[attr-defined]
+        names = [item["Name"] for item in client.list_buckets()["Buckets"]]
         if bucket not in names:
-            client.create_bucket(Bucket=bucket)  # type: ignore[attr-defined]
+            client.create_bucket(Bucket=bucket)
     except (BotoCoreError, ClientError):
         return False
     return True

@@ -57,8 +57,9 @@ def sparse_window(window: bytes, compressed: Iterable[bytes], text: NDArray[np.u
     high = _inflate(again, _HIGH[WINDOW - size :].tobytes())
     if len(low) != len(high):
         raise NotACheckpoint
-    referring = low != high
-    positions = low[referring].astype(np.int64) | (high[referring].astype(np.int64) & 0x7F) << 8
+    referring = np.flatnonzero(low != high)
+    positions = (high[referring] & 0x7F).astype(np.intp) << 8
+    positions |= low[referring]
     positions -= WINDOW - size
     source = np.frombuffer(window, np.uint8)
     low[referring] = source[positions]
@@ -74,7 +75,7 @@ def deflate_block(text: bytes) -> bytes:
     return bytes(deflate.compress(text) + deflate.flush(isal_zlib.Z_SYNC_FLUSH))
 
 
-def _keep(source: NDArray[np.uint8], positions: NDArray[np.int64]) -> SparseWindow:
+def _keep(source: NDArray[np.uint8], positions: NDArray[np.intp]) -> SparseWindow:
     if not len(positions):
         return SparseWindow(b"", b"")
     kept = np.zeros(len(source), np.uint8)
