@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 
 from slicery_service.errors import InvalidRequest, InvalidStrategy, UnknownStrategy
 from slicery_service.planning.records import bounds, cover, fetched_bytes
-from slicery_service.planning.strategies import Count, PerBytes, PerRecords, parse_record_strategy
-from slicery_service.record_index import RecordIndex
+from slicery_service.planning.strategies import LARGEST, Count, PerBytes, PerRecords, parse_record_strategy
+from slicery_service.record_index import MEMBER, RecordIndex, plain_cuts
 
 from .indexes import indexes, several_indexes
 
 MOST = 100_000
 strategies = st.one_of(
     st.builds(Count, n=st.integers(1, 500)),
-    st.builds(PerRecords, per_slice=st.one_of(st.integers(1, 300), st.just(10**30))),
-    st.builds(PerBytes, per_slice=st.one_of(st.integers(1 << 28, 1 << 40), st.just(10**30))),
+    st.builds(PerRecords, per_slice=st.one_of(st.integers(1, 300), st.just(LARGEST))),
+    st.builds(PerBytes, per_slice=st.one_of(st.integers(1 << 28, 1 << 40), st.just(LARGEST))),
 )
 
 
@@ -125,8 +125,6 @@ def test_slices_on_clean_cuts_tile_the_object(index: RecordIndex, n: int) -> Non
 def test_too_many_slices_are_refused(strategy: Any) -> None:
     marks = np.array([[0, 0], [MOST + 1, 10 * MOST]], np.int64)
     nothing = np.empty(0, np.uint8)
-    from slicery_service.record_index import MEMBER, plain_cuts
-
     index = RecordIndex("none", 10 * MOST, marks, plain_cuts(marks), nothing, nothing, np.empty(0, MEMBER))
     with pytest.raises(InvalidStrategy, match=r"allows 100,000"):
         bounds(strategy, [index], MOST)
@@ -150,6 +148,8 @@ BAD_STRATEGIES: list[tuple[dict[str, Any], type[InvalidRequest]]] = [
     ({"name": "records", "per_slice": 0}, InvalidStrategy),
     ({"name": "records", "n": 4}, InvalidStrategy),
     ({"name": "bytes", "per_slice": float("nan")}, InvalidStrategy),
+    ({"name": "bytes", "per_slice": LARGEST + 1}, InvalidStrategy),
+    ({"name": "records", "per_slice": 10**400}, InvalidStrategy),
 ]
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 import struct
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from hypothesis import strategies as st
 
+from slicery_service.wrapping.deflate import lead_in
 from slicery_workers.compression.gzip import GzipText
 from slicery_workers.compression.text import Cut
 from slicery_workers.reader import ObjectReader
@@ -141,10 +141,5 @@ def inflated_from(data: bytes, cut: Cut, at_most: int) -> bytes:
     window = zlib.decompressobj(-15).decompress(cut.window)
     assert len(window) == cut.window_length
     inflate = zlib.decompressobj(-15, zdict=window)
-    return inflate.decompress(b"".join(_aligned(data, cut)), at_most)
-
-
-def _aligned(data: bytes, cut: Cut) -> Iterator[bytes]:
-    """Shift the bits behind a checkpoint to a byte border: what a reader that can't begin inside a byte needs."""
-    rest = int.from_bytes(data[cut.offset :], "little") >> cut.bit
-    yield rest.to_bytes(len(data) - cut.offset, "little")
+    begin = lead_in(cut.bit, data[cut.offset])  # shifting the bits would displace stored blocks
+    return inflate.decompress(begin + data[cut.offset + bool(cut.bit) :], at_most)

@@ -38,14 +38,14 @@ def test_inflate_is_led_to_any_bit_of_a_byte(bit: int, low: int) -> None:
     assert inflate.eof
 
 
-@pytest.mark.parametrize("shared", range(256))
 @pytest.mark.parametrize("bit", range(1, 8))
-def test_every_shared_byte_passes_its_high_bits_on(bit: int, shared: int) -> None:
-    lead = lead_in(bit, shared)
-    assert lead[-1] >> bit == shared >> bit
-    inflate = zlib.decompressobj(-15)
-    assert inflate.decompress(lead[:-1] + bytes([lead[-1] & ((1 << bit) - 1)])) == b""
-    assert not inflate.eof
+def test_every_shared_byte_passes_its_high_bits_on(bit: int) -> None:
+    for shared in range(256):
+        lead = lead_in(bit, shared)
+        assert lead[-1] >> bit == shared >> bit
+        inflate = zlib.decompressobj(-15)
+        assert inflate.decompress(lead[:-1] + bytes([lead[-1] & ((1 << bit) - 1)])) == b""
+        assert not inflate.eof
 
 
 @given(st.integers(0, 60), st.binary(max_size=140_000), st.booleans())

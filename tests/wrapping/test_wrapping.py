@@ -27,7 +27,7 @@ MOST_CUTS = 12
 
 
 def content() -> bytes:
-    return samples.write_fastq(samples.illumina_reads(3000, seed=31))
+    return samples.write_fastq(samples.illumina_reads(6000, seed=31))
 
 
 def joined(data: bytes, parts: tuple[FilePart, ...]) -> bytes:

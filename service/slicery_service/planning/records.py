@@ -29,8 +29,9 @@ def bounds(
     n_records = sum(index.n_records for index in indexes)
     match strategy:
         case PerRecords(per_slice=per_slice):
-            n = _checked(max(1, -(-n_records // per_slice)), max_slices)
-            return np.minimum(np.arange(n + 1, dtype=np.int64) * per_slice, n_records)
+            step = min(per_slice, max(1, n_records))  # larger ones would leave 64 bits
+            n = _checked(max(1, -(-n_records // step)), max_slices)
+            return np.minimum(np.arange(n + 1, dtype=np.int64) * step, n_records)
         case PerBytes(per_slice=per_slice):
             size = sum(index.size_bytes for index in indexes)
             n = _checked(max(1, -(-size // per_slice)), max_slices)

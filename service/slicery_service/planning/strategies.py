@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from slicery_service.errors import InvalidStrategy, UnknownStrategy
 
+LARGEST = (1 << 63) - 1
+"""Numbers beyond are neither records nor bytes of anything, and JSON writers refuse them."""
+
 
 class Count(BaseModel):
     """Cut into `n` slices of nearly equal bytes."""
@@ -25,7 +28,7 @@ class PerRecords(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     name: Literal["records"] = "records"
-    per_slice: int = Field(ge=1, description="records in each slice")
+    per_slice: int = Field(ge=1, le=LARGEST, description="records in each slice")
 
 
 class PerBytes(BaseModel):
@@ -34,7 +37,7 @@ class PerBytes(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     name: Literal["bytes"] = "bytes"
-    per_slice: int = Field(ge=1, description="bytes of the stored objects in each slice")
+    per_slice: int = Field(ge=1, le=LARGEST, description="bytes of the stored objects in each slice")
 
 
 RecordStrategy = Annotated[Count | PerRecords | PerBytes, Field(discriminator="name")]
