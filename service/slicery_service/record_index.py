@@ -88,8 +88,9 @@ class RecordIndex:
 
     @cached_property
     def reach(self) -> Int64Array:
-        """Text offsets up to which a slice that ends at each cut can hold the text; ascending."""
-        reach: Int64Array = np.where(self.cuts["spilled"] == 1, self.cuts["start"], self.cuts["text"])
+        """Text offsets up to which a slice can hold the text that ends at each cut or one before it; ascending."""
+        own = np.where(self.cuts["spilled"] == 1, self.cuts["start"], self.cuts["text"])
+        reach: Int64Array = np.maximum.accumulate(own)  # a later cut in one record may have no spill
         return reach
 
     @property

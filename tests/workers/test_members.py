@@ -38,12 +38,12 @@ def track(members: list[Made], rng: random.Random) -> list[tuple[int, int, int, 
 
 
 @settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(st.lists(made_members(60_000), min_size=1, max_size=8), st.randoms(use_true_random=False))
-def test_every_member_is_told_once(members: list[Made], rng: random.Random) -> None:
+@given(st.lists(made_members(60_000), min_size=1, max_size=8), st.integers(0, 999))
+def test_every_member_is_told_once(members: list[Made], seed: int) -> None:
     ends = list(accumulate((len(each.content) for each in members), initial=0))
     texts = list(accumulate((len(each.text) for each in members), initial=0))
     crcs = [zlib.crc32(each.text) for each in members]
-    assert track(members, rng) == list(zip(ends, ends[1:], texts, crcs, strict=False))
+    assert track(members, random.Random(seed)) == list(zip(ends, ends[1:], texts, crcs, strict=False))
 
 
 def test_the_last_member_must_agree_with_its_trailer() -> None:

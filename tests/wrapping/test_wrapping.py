@@ -42,8 +42,9 @@ def wrapped_pairs(index: RecordIndex) -> list[tuple[int, int, int, Wrapped]]:
         chosen = sorted({0, len(index.cuts) - 1, *rng.sample(chosen, MOST_CUTS)})
     triples = []
     for first, last in combinations(chosen, 2):
-        border, reach = int(index.cuts["text"][last]), int(index.reach[last])
-        triples += [(first, last, stop) for stop in sorted({border, reach})]
+        row = index.cuts[last]
+        stops = {int(row["text"]), int(row["start"] if row["spilled"] else row["text"])}
+        triples += [(first, last, stop) for stop in sorted(stops)]
     columns = np.array(triples, np.int64).T
     files = WRAPPERS[index.compression](index, *columns)
     return [(*triple, file) for triple, file in zip(triples, files, strict=True)]

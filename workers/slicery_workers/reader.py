@@ -24,31 +24,15 @@ class RangeSource(Protocol):
     def __call__(self, byte_range: ByteRange, /) -> bytes: ...
 
 
-class ObjectReader(io.RawIOBase):
-    """A seekable binary file over ranged GETs; safe to read from several threads.
+class PreadFile(io.RawIOBase):
+    """A seekable binary file over `pread`."""
 
-    `fetch` gets a ByteRange and returns exactly its bytes; `on_bytes` hears the size of each block that came.
-    """
+    size: int
+    _position = 0
 
-    def __init__(
-        self,
-        fetch: RangeSource,
-        size: int,
-        *,
-        on_bytes: Callable[[int], None] | None = None,
-        block_bytes: int = BLOCK_BYTES,
-        read_ahead: int = READ_AHEAD,
-    ) -> None:
-        super().__init__()
-        self.size = size
-        self._fetch = fetch
-        self._on_bytes = on_bytes
-        self._block_bytes = block_bytes
-        self._read_ahead = read_ahead
-        self._position = 0
-        self._lock = threading.Lock()
-        self._blocks: OrderedDict[int, Future[bytes]] = OrderedDict()
-        self._pool = ThreadPoolExecutor(max_workers=max(1, read_ahead), thread_name_prefix="read-ahead")
+    def pread(self, start: int, stop: int) -> bytes:
+        """Return the bytes `start` up to `stop` without moving the position; fewer at the file's end."""
+        raise NotImplementedError
 
     def readable(self) -> bool:
         return True
@@ -76,8 +60,33 @@ class ObjectReader(io.RawIOBase):
         view[: len(data)] = data
         return len(data)
 
+
+class ObjectReader(PreadFile):
+    """A seekable binary file over ranged GETs; safe to read from several threads.
+
+    `fetch` gets a ByteRange and returns exactly its bytes; `on_bytes` hears the size of each block that came.
+    """
+
+    def __init__(
+        self,
+        fetch: RangeSource,
+        size: int,
+        *,
+        on_bytes: Callable[[int], None] | None = None,
+        block_bytes: int = BLOCK_BYTES,
+        read_ahead: int = READ_AHEAD,
+    ) -> None:
+        super().__init__()
+        self.size = size
+        self._fetch = fetch
+        self._on_bytes = on_bytes
+        self._block_bytes = block_bytes
+        self._read_ahead = read_ahead
+        self._lock = threading.Lock()
+        self._blocks: OrderedDict[int, Future[bytes]] = OrderedDict()
+        self._pool = ThreadPoolExecutor(max_workers=max(1, read_ahead), thread_name_prefix="read-ahead")
+
     def pread(self, start: int, stop: int) -> bytes:
-        """Return the bytes `start` up to `stop` without moving the position; fewer at the object's end."""
         stop = min(stop, self.size)
         if start >= stop:
             return b""

@@ -12,7 +12,6 @@ memory stays bounded whatever the size of the object.
 
 from __future__ import annotations
 
-import io
 import os
 import struct
 import zlib
@@ -31,7 +30,7 @@ from slicery_workers.compression.inflate import inflate_on
 from slicery_workers.compression.members import MemberTracker
 from slicery_workers.compression.text import Budget, Cut, TextBlock, spacing
 from slicery_workers.compression.window import WINDOW, NotACheckpoint, sparse_window
-from slicery_workers.reader import ObjectReader
+from slicery_workers.reader import ObjectReader, PreadFile
 
 Bytes = NDArray[np.uint8]
 
@@ -170,7 +169,7 @@ class GzipText:
             yield self._reader.pread(at, at + _INFLATE_PIECE)
 
 
-class _Resumed(io.RawIOBase):
+class _Resumed(PreadFile):
     """The object from a place on, as a gzip file for rapidgzip; it keeps what its reader raised.
 
     At a checkpoint the file begins with a member that holds four bytes and the window, chosen so that their
@@ -181,7 +180,6 @@ class _Resumed(io.RawIOBase):
         super().__init__()
         self._reader = reader
         self._failure: BaseException | None = None
-        self._position = 0
         self._prefix, self._base, self.prefix_length, self._text = b"", place.offset, 0, place.text
         if not place.member_start:
             text = _forged(place.crc, window)
@@ -189,6 +187,7 @@ class _Resumed(io.RawIOBase):
             self._prefix = HEADER + stored + text + lead_in(place.bit, place.shared)
             self._base += bool(place.bit)
             self.prefix_length = len(text)
+        self.size = reader.size - self._base + len(self._prefix)
 
     def object_offset(self, offset: int) -> int:
         """Turn an offset in this file into one in the object."""
@@ -205,34 +204,13 @@ class _Resumed(io.RawIOBase):
         if self._failure is not None:
             raise self._failure
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        size = self._reader.size - self._base + len(self._prefix)
-        self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: size}[whence]
-        return self._position
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        start = self._position
-        stop = self._reader.size if size is None or size < 0 else start + size
+    def pread(self, start: int, stop: int) -> bytes:
+        begin, end = (self.object_offset(max(each, len(self._prefix))) for each in (start, stop))
         try:
-            data = self._prefix[start:stop] + self._from_object(start, stop)
+            return self._prefix[start:stop] + self._reader.pread(begin, end)
         except BaseException as exc:  # noqa: BLE001 - it must not unwind through the decompressor's threads
             self._failure = exc
             return b""
-        self._position += len(data)
-        return data
-
-    def _from_object(self, start: int, stop: int) -> bytes:
-        begin, end = (self.object_offset(max(each, len(self._prefix))) for each in (start, stop))
-        return self._reader.pread(begin, end)
 
 
 def _forged(crc: int, window: bytes) -> bytes:
