@@ -90,12 +90,20 @@ def _count(session: Session, column: InstrumentedAttribute[str], states: Sequenc
 
 def _dataset_views(session: Session, datasets: Sequence[Dataset], *, n_objects: int) -> list[JsonObject]:
     ids = [dataset.id for dataset in datasets]
-    jobs, indexes = _latest_jobs(session, ids), _live_indexes(session, datasets)
+    jobs = _latest_jobs(session, ids)
+    _refresh(session, ids)  # behind the jobs, so that a job that has succeeded has its generation beside it
+    indexes = _live_indexes(session, datasets)
     objects = _objects(session, datasets, n_objects)
     return [
         _dataset(each, objects=objects[each.id], index=indexes.get(each.id), job=jobs.get(each.id))
         for each in datasets
     ]
+
+
+def _refresh(session: Session, dataset_ids: Sequence[str]) -> None:
+    """Read datasets again that the session holds."""
+    query = select(Dataset).where(Dataset.id.in_(dataset_ids))
+    session.scalars(query.execution_options(populate_existing=True)).all()
 
 
 def _dataset(

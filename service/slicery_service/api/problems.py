@@ -162,6 +162,7 @@ def _from_status(exc: HTTPException) -> dict[str, Any]:
         "status": exc.status_code,
         "code": code,
         "detail": str(exc.detail),
+        "hint": "GET /docs shows what each call takes.",
     }
 
 
