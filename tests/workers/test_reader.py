@@ -77,6 +77,20 @@ def test_threads_read_side_by_side_and_each_block_is_fetched_once() -> None:
     assert sum(heard) == len(DATA)
 
 
+def test_nothing_behind_a_stretch_is_read_before_it_is_asked_for() -> None:
+    fetched: set[int] = set()
+
+    def fetch(wanted: ByteRange) -> bytes:
+        fetched.add(wanted.start)
+        return DATA[wanted.start : wanted.stop]
+
+    with ObjectReader(fetch, len(DATA), ahead_stop=2500, block_bytes=1000) as reader:
+        assert reader.pread(500, 2500) == DATA[500:2500]
+        assert fetched == {0, 1000, 2000}
+        assert reader.pread(2990, 3010) == DATA[2990:3010]
+    assert fetched == {0, 1000, 2000, 3000}
+
+
 def test_memory_holds_a_few_blocks_only() -> None:
     data = bytes(1000) * 200
     with reader_of(data, block_bytes=1000) as reader:

@@ -65,6 +65,7 @@ class ObjectReader(PreadFile):
     """A seekable binary file over ranged GETs; safe to read from several threads.
 
     `fetch` gets a ByteRange and returns exactly its bytes; `on_bytes` hears the size of each block that came.
+    Bytes behind `ahead_stop` are not read ahead: who reads a stretch seldom needs more than a few of them.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class ObjectReader(PreadFile):
         size: int,
         *,
         on_bytes: Callable[[int], None] | None = None,
+        ahead_stop: int | None = None,
         block_bytes: int = BLOCK_BYTES,
         read_ahead: int = READ_AHEAD,
     ) -> None:
@@ -80,6 +82,7 @@ class ObjectReader(PreadFile):
         self.size = size
         self._fetch = fetch
         self._on_bytes = on_bytes
+        self._ahead_stop = size if ahead_stop is None else min(ahead_stop, size)
         self._block_bytes = block_bytes
         self._read_ahead = read_ahead
         self._lock = threading.Lock()
@@ -114,9 +117,9 @@ class ObjectReader(PreadFile):
         return self._block(number)[max(0, start - base) : stop - base]
 
     def _block(self, number: int) -> bytes:
-        n_blocks = -(-self.size // self._block_bytes)
+        n_blocks = -(-self._ahead_stop // self._block_bytes)
         with self._lock:
-            for ahead in range(number, min(number + self._read_ahead + 1, n_blocks)):
+            for ahead in (number, *range(number + 1, min(number + self._read_ahead + 1, n_blocks))):
                 if ahead not in self._blocks:
                     self._blocks[ahead] = self._pool.submit(self._load, ahead)
             self._blocks.move_to_end(number)

@@ -76,7 +76,7 @@ class Work:
             if index.has_draft(session, *self._key, unit.object, unit.ordinal):
                 return
         do = self._index_whole if unit.whole else self._scan_stretch
-        with self._naming(unit.object), self._reader(unit.object) as reader:
+        with self._naming(unit.object), self._reader(unit.object, unit.stop) as reader:
             payload = do(reader, unit)
         self._progress.flush()
         with self._held() as session:
@@ -192,13 +192,16 @@ class Work:
         stored = self._objects[number]
         compression = sniff(self._fetch(stored, ByteRange(0, SNIFF_BYTES)))
         unit = Unit(number, 0, compression, 0, stored.size_bytes, whole=True)
-        with self._naming(number), self._reader(number) as reader:
+        with self._naming(number), self._reader(number, stored.size_bytes) as reader:
             return _from_payload(self._index_whole(reader, unit))
 
-    def _reader(self, number: int) -> ObjectReader:
+    def _reader(self, number: int, ahead_stop: int) -> ObjectReader:
         stored = self._objects[number]
         return ObjectReader(
-            lambda byte_range: self._fetch(stored, byte_range), stored.size_bytes, on_bytes=self._progress.add
+            lambda byte_range: self._fetch(stored, byte_range),
+            stored.size_bytes,
+            on_bytes=self._progress.add,
+            ahead_stop=ahead_stop,
         )
 
     def _fetch(self, stored: StoredObject, byte_range: ByteRange) -> bytes:

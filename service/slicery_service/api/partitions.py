@@ -178,7 +178,10 @@ def list_slices(
     partition_id: str,
     first: First = 0,
     limit: Annotated[int | None, Query(ge=1, description="most tickets to return")] = None,
-    form: FormText = "compact",
+    form: Annotated[
+        Form | None,
+        Query(description="expanded or compact; pages are expanded unless asked, streams compact"),
+    ] = None,
     expires_in: ExpiresIn = None,
     grant: GrantText = "range",
     accept: Annotated[str, Header()] = "",
@@ -190,10 +193,10 @@ def list_slices(
     partition = _open(partition_id)
     signing = Signing(expires_in, grant)
     if NDJSON in accept:
-        lines = _lines(partition, signing, first, limit, form)
+        lines = _lines(partition, signing, first, limit, form or "compact")
         return StreamingResponse(lines, media_type=NDJSON)
     size = _page_size(limit, min(1000, get_settings().page_limit))
-    page = page_view(partition, signing, first, size, form)
+    page = page_view(partition, signing, first, size, form or "expanded")
     return _json({"partition": partition.row.id} | page)
 
 
