@@ -6,7 +6,7 @@ import base64
 import posixpath
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from slicery.ticket import VERSION, Part, Step, format_time
@@ -45,7 +45,7 @@ class Signer:
         self._source = source
         self._expires_in = expires_in
         self._grant = grant
-        self._now = now or datetime.now(UTC)
+        self._now = now or _whole_second(datetime.now(UTC))
         self._credentials = store_for(source).credentials()
         self._expiry: str | None = None
         self._signed: dict[tuple[str, str], SignedObject] = {}
@@ -197,6 +197,11 @@ class Writer:
             return [base64.b64encode(part).decode("ascii")]
         signed = self._signer.signed(self._cutting.objects[number])
         return [number, part.start, len(part), self._signer.signature(signed, part)]
+
+
+def _whole_second(moment: datetime) -> datetime:
+    """Round up, as signing counts whole seconds: a URL of one second is then good for at least that long."""
+    return moment.replace(microsecond=0) + timedelta(seconds=1)
 
 
 def _written(steps: tuple[Step, ...]) -> list[JsonObject]:
