@@ -244,8 +244,8 @@ def expand(
     """Turn the compact form of a ticket into a Ticket.
 
     `sources` holds, per signed object, `{"url": everything before the signature's value, "headers": {…}}`;
-    a compact part is `[source, offset, length, signature]`, or `[base64]` for inline bytes; a part of
-    `grant: object` is `[source, null, length, signature]`. `head` holds what all tickets of the page share:
+    a compact part is `[source, offset, length, signature]`, or `[base64]` for inline bytes; where the offset
+    is null, the part is the whole object and has no Range. `head` holds what all tickets of the page share:
     partition, count, dataset, generation, format, compression, unit and expires_at.
     """
     try:

@@ -56,6 +56,7 @@ def _powers(digit: int) -> Crc:
     for _ in range(8 * digit):
         base = _multiply(base, base)
     powers = np.full(256, ONE, np.uint32)
-    for d in range(1, 256):
-        powers[d] = _multiply(base, powers[d - 1 : d])[0]
+    for n in (1, 2, 4, 8, 16, 32, 64, 128):  # base is now x^(8·n·256^digit)
+        powers[n : 2 * n] = _multiply(np.repeat(base, n), powers[:n])
+        base = _multiply(base, base)
     return powers

@@ -223,7 +223,7 @@ def test_jobs_of_a_killed_worker_are_made_good_by_another(deployment: Deployment
         deployment.running(each)
     for worker in deployment.workers:
         stop(worker, signal.SIGKILL)
-    assert {deployment.dataset(each)["job"]["state"] for each in ids.values()} == {"running"}
+    assert "running" in {deployment.dataset(each)["job"]["state"] for each in ids.values()}
     deployment.start_worker()
     for compression, content in contents.items():
         found = deployment.settled(ids[compression], LOST_SECONDS)
