@@ -14,7 +14,6 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-import boto3
 from running import Stack, stack, write_samples
 
 LIMIT = 1.5
@@ -51,14 +50,7 @@ def index_seconds(running: Stack, dataset: str) -> float:
 
 def fetch_seconds(running: Stack, uri: str) -> float:
     """Fetch the object with boto3 in the blocks that the workers use, one after another."""
-    where = running.ready["s3"]
-    store = boto3.client(
-        "s3",
-        endpoint_url=where["endpoint"],
-        aws_access_key_id=where["access_key"],
-        aws_secret_access_key=where["secret_key"],
-        region_name=where["region"],
-    )
+    store = running.store()
     bucket, key = uri.removeprefix("s3://").split("/", 1)
     began = time.perf_counter()
     body = store.get_object(Bucket=bucket, Key=key)["Body"]

@@ -32,16 +32,20 @@ class Stack:
     pid: int
     client: Client
 
-    def upload(self, path: Path) -> str:
-        """Put a file into the stack's bucket; return its URI."""
+    def store(self) -> Any:
+        """Return an S3 client; close it when done."""
         where = self.ready["s3"]
-        store = boto3.client(
+        return boto3.client(
             "s3",
             endpoint_url=where["endpoint"],
             aws_access_key_id=where["access_key"],
             aws_secret_access_key=where["secret_key"],
             region_name=where["region"],
         )
+
+    def upload(self, path: Path) -> str:
+        """Put a file into the stack's bucket; return its URI."""
+        where, store = self.ready["s3"], self.store()
         store.upload_file(str(path), where["bucket"], f"bench/{path.name}")
         store.close()
         return f"s3://{where['bucket']}/bench/{path.name}"
