@@ -9,10 +9,11 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from slicery.ticket import Records, Trim
+from slicery_service import formats
 from slicery_service.byterange import ByteRange
 from slicery_service.compression import sniff
-from slicery_service.planning.records import bounds
-from slicery_service.planning.strategies import parse_record_strategy
+from slicery_service.planning.registry import planner_of
+from slicery_service.planning.strategies import parse_selection, parse_strategy
 from slicery_service.record_index import RecordIndex, Segment, assemble
 from slicery_service.slicing import RecordFormat, slice_files
 from slicery_workers.drafts import Draft, Indexed, NeedsWholeScan, join_stretches
@@ -71,10 +72,15 @@ def cut(
     strategy: Mapping[str, Any],
     *,
     options: Mapping[str, Any] | None = None,
+    selection: Mapping[str, Any] | None = None,
 ) -> Iterator[CutFile]:
     """Cut an indexed object, fetch the parts from memory and decode them with the standard library."""
-    edges = bounds(parse_record_strategy(form, strategy), [index], 10_000_000)
-    files = slice_files(RecordFormat(form, options or {}), [index], edges)
+    described = formats.get(form)
+    parsed = parse_strategy(form, described.all_strategies, strategy)
+    selected = parse_selection(form, described.selection, selection)
+    plan = planner_of(form)(parsed, selected, [index], 10_000_000, options or {})
+    files = slice_files(RecordFormat(form, options or {}), [index], plan, 0, plan.n_slices)
+    spans = plan.records(0, plan.n_slices)
     for number, (file,) in enumerate(files):
         content = b"".join(
             data[part.start : part.stop] if isinstance(part, ByteRange) else part for part in file.parts
@@ -84,12 +90,12 @@ def cut(
         skip, take = 0, None
         for step in file.decode:
             if isinstance(step, Trim):
-                assert len(text) >= step.skip + step.take
-                text = text[step.skip : step.skip + step.take]
+                start = step.keep + step.skip
+                assert len(text) >= start + step.take
+                text = text[: step.keep] + text[start : start + step.take]
             if isinstance(step, Records):
                 skip, take = step.skip, step.take
-        first, stop = int(edges[number]), int(edges[number + 1])
-        yield CutFile(content, fetched, text, skip, take, first, stop - first)
+        yield CutFile(content, fetched, text, skip, take, *spans[number])
 
 
 def gunzip(data: bytes) -> bytes:

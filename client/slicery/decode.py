@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Protocol, cast
 
 from slicery import registry
@@ -47,9 +47,10 @@ def records(ticket: Ticket, read_file: ReadFile) -> Iterator[Any]:
         if last is None:
             raise InvalidTicket(f"expected the decode steps of {file.name!r} to end with records, found none")
         with closing(read_file(ordinal)) as raw:
-            blocks = decoded(raw, steps)
+            header, blocks = split_header(decoded(raw, steps), last.header)
             decoder = registry.decoder(last.format)
-            for record in islice(decoder.records(blocks, last.options), last.skip, _stop(last)):
+            found = decoder.records(blocks, last.options, header)
+            for record in islice(found, last.skip, _stop(last)):
                 n_records += 1
                 yield record
             _drain(blocks)
@@ -60,23 +61,26 @@ def records(ticket: Ticket, read_file: ReadFile) -> Iterator[Any]:
 def record_bytes(ticket: Ticket, read_file: ReadFile) -> Blocks:
     """Yield the decoded bytes of a ticket's records, as they stand in its files, in blocks.
 
-    Where a file's last record lacks its newline and another file follows, the newline is put in.
+    The header, where there is one, comes once. Where a file's last record lacks its newline and another file
+    follows, the newline is put in.
     """
     end = b"\n"
     for ordinal in range(len(ticket.files)):
         at_start = True
-        for block in filter(None, file_bytes(ticket, ordinal, read_file)):
+        for block in filter(None, file_bytes(ticket, ordinal, read_file, with_header=ordinal == 0)):
             if at_start and end != b"\n":
                 yield b"\n"
             yield block
             at_start, end = False, block[-1:]
 
 
-def file_bytes(ticket: Ticket, ordinal: int, read_file: ReadFile) -> Blocks:
-    """Yield the decoded bytes of the records in one of a ticket's files, in blocks."""
+def file_bytes(ticket: Ticket, ordinal: int, read_file: ReadFile, *, with_header: bool = True) -> Blocks:
+    """Yield the decoded bytes of the records in one of a ticket's files, in blocks, behind their header."""
     steps, last = _split_steps(ticket.steps_of(ticket.files[ordinal]))
     with closing(read_file(ordinal)) as raw:
-        blocks = decoded(raw, steps)
+        header, blocks = split_header(decoded(raw, steps), last.header if last else 0)
+        if with_header and header:
+            yield header
         if last is None or not _drops(last):
             yield from blocks
         else:
@@ -103,8 +107,8 @@ def decoded(blocks: Iterable[bytes], steps: Sequence[Step]) -> Blocks:
         match step:
             case Gunzip() | Bgunzip():  # a BGZF block is a gzip member (SAMv1 §4.1)
                 stream = gunzip(stream)
-            case Trim(skip, take):
-                stream = trim(stream, skip=skip, take=take)
+            case Trim(skip, take, keep):
+                stream = trim(stream, skip=skip, take=take, keep=keep)
             case _:
                 raise InvalidTicket(f"expected {step.op} to be the last decode step")
     return stream
@@ -141,17 +145,34 @@ def gunzip(blocks: Iterable[bytes]) -> Blocks:
         raise DecodeError("the gzip stream is truncated: it ends inside a member")
 
 
-def trim(blocks: Iterable[bytes], *, skip: int, take: int) -> Blocks:
-    """Drop `skip` bytes, pass on the next `take`, and read the rest without passing it on."""
-    stop = skip + take
+def trim(blocks: Iterable[bytes], *, skip: int, take: int, keep: int = 0) -> Blocks:
+    """Pass on `keep` bytes, drop `skip`, pass on `take`, and read the rest without passing it on."""
+    start = keep + skip
+    stop = start + take
     position = 0
     for block in blocks:
-        kept = block[max(0, skip - position) : max(0, stop - position)]
+        if position < keep:
+            yield block[: keep - position]
+        kept = block[max(0, start - position) : max(0, stop - position)]
         position += len(block)
         if kept:
             yield kept
     if position < stop:
-        raise DecodeError(f"expected {take} bytes after the first {skip}, found {max(0, position - skip)}")
+        raise DecodeError(f"expected {take} bytes after the first {start}, found {max(0, position - start)}")
+
+
+def split_header(blocks: Blocks, size: int) -> tuple[bytes, Blocks]:
+    """Read the first `size` bytes; return them, and a stream of the rest."""
+    held: list[bytes] = []
+    missing = size
+    for block in blocks if missing else ():
+        held.append(block[:missing])
+        if len(block) >= missing:
+            return b"".join(held), chain([block[missing:]], blocks)
+        missing -= len(block)
+    if missing:
+        raise DecodeError(f"expected a header of {size} bytes, found {size - missing}")
+    return b"", blocks
 
 
 def _split_steps(steps: Sequence[Step]) -> tuple[Sequence[Step], Records | None]:

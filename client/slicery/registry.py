@@ -18,7 +18,8 @@ GROUP = "slicery.decoders"
 
 
 class Decoder(Protocol):
-    """What an entry point's object provides. `options` are those of the ticket's `records` step.
+    """What an entry point's object provides. `options` are those of the ticket's `records` step, and `header`
+    is the text before the first record, which holds for all records of the slice.
 
     Blocks are bytes of any size, cut anywhere. An error is raised when its record is reached, not before, as
     the bytes after the records that a slice keeps may be cut off.
@@ -27,7 +28,9 @@ class Decoder(Protocol):
     unit: str
     """What a record is called: "read", "line"."""
 
-    def records(self, blocks: Iterable[bytes], options: Mapping[str, Any]) -> Iterator[Any]:
+    def records(
+        self, blocks: Iterable[bytes], options: Mapping[str, Any], header: bytes = b""
+    ) -> Iterator[Any]:
         """Yield the records, in order."""
 
     def spans(self, blocks: Iterable[bytes], options: Mapping[str, Any]) -> Iterator[bytes]:

@@ -7,8 +7,10 @@ The decode vocabulary is closed:
 
     gunzip                      inflate the bytes as gzip members (RFC 1952), checking each CRC
     bgunzip                     the same for BGZF blocks (SAMv1 §4.1)
-    trim(skip, take)            drop `skip` bytes, keep the next `take`
-    records(format, skip, take) parse as records of `format`, drop `skip` of them, keep the next `take`
+    trim(skip, take, keep)      keep `keep` bytes (a header), drop `skip`, keep the next `take`
+    records(format, skip, take, header)
+                                behind a header of `header` bytes, parse as records of `format`, drop `skip` of
+                                them, keep the next `take`
 
 A ticket's `decode` holds for each of its files, unless a file brings a `decode` of its own.
 """
@@ -51,20 +53,28 @@ class Bgunzip:
 
 @dataclass(frozen=True, slots=True)
 class Trim:
-    """Drop the first `skip` bytes and keep the next `take`; both count bytes after the steps before."""
+    """Keep the first `keep` bytes, drop the next `skip`, keep the next `take`, and drop the rest.
+
+    All count bytes after the steps before; `keep` is the length of the header, 0 where there is none.
+    """
 
     skip: int
     take: int
+    keep: int = 0
     op: ClassVar[str] = "trim"
 
     def to_json(self) -> JsonObject:
-        return {"op": self.op, "skip": self.skip, "take": self.take}
+        body: JsonObject = {"op": self.op, "skip": self.skip, "take": self.take}
+        if self.keep:
+            body["keep"] = self.keep
+        return body
 
 
 @dataclass(frozen=True, slots=True)
 class Records:
     """Parse as records of `format`, drop the first `skip`, keep the next `take` (None: all).
 
+    The first `header` bytes hold no record: they are the header, which each file of the dataset repeats.
     `options` are the format's own, such as the encoding of a text.
     """
 
@@ -72,6 +82,7 @@ class Records:
     skip: int = 0
     take: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    header: int = 0
     op: ClassVar[str] = "records"
 
     def to_json(self) -> JsonObject:
@@ -80,6 +91,8 @@ class Records:
             body["skip"] = self.skip
         if self.take is not None:
             body["take"] = self.take
+        if self.header:
+            body["header"] = self.header
         if self.options:
             body["options"] = dict(self.options)
         return body
@@ -296,9 +309,15 @@ def _step(item: Mapping[str, Any]) -> Step:
         case "bgunzip":
             return Bgunzip()
         case "trim":
-            return Trim(int(item["skip"]), int(item["take"]))
+            return Trim(int(item["skip"]), int(item["take"]), int(item.get("keep", 0)))
         case "records":
-            return Records(item["format"], item.get("skip", 0), item.get("take"), item.get("options", {}))
+            return Records(
+                item["format"],
+                item.get("skip", 0),
+                item.get("take"),
+                item.get("options", {}),
+                item.get("header", 0),
+            )
         case unknown:
             raise UnsupportedTicket(
                 f"the ticket asks for the decode step {unknown!r}, which this client does not know; "

@@ -7,8 +7,8 @@ where its slices need one, its wrapper. The service describes and checks formats
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from slicery_service.compression import Compression, peek, sniff
 from slicery_service.errors import InvalidRequest, UnknownFormat
+from slicery_service.planning.strategies import UNIVERSAL
 
 GROUP = "slicery.formats"
 
@@ -46,7 +47,9 @@ class Format:
     `kind` is its index kind (DESIGN: records, chunks, tiles, columns), `unit` the word for one record,
     `suffixes` the usual endings of a key without `.gz`, `media_type` that of an uncompressed slice, and
     `looks_like` tells from the first uncompressed bytes whether they can be of this format. What the
-    `decoder_options` name in a dataset's summary goes with each of its tickets.
+    `decoder_options` name in a dataset's summary goes with each of its tickets. `strategies` are those that it has
+    besides the universal ones, and `selection` is a model whose members are what it can select by; a planner of
+    the same name (`slicery.planners`) knows them.
     """
 
     name: str
@@ -58,6 +61,13 @@ class Format:
     looks_like: Callable[[bytes], bool]
     options: type[BaseModel] = NoOptions
     decoder_options: tuple[str, ...] = ()
+    strategies: Mapping[str, type[BaseModel]] = field(default_factory=dict)
+    selection: type[BaseModel] | None = None
+
+    @property
+    def all_strategies(self) -> Mapping[str, type[BaseModel]]:
+        """The universal strategies, and the format's own."""
+        return {**UNIVERSAL, **self.strategies}
 
     def validate_options(self, options: dict[str, Any]) -> dict[str, Any]:
         """Return the options as they will be kept; InvalidRequest names the one that does not fit."""

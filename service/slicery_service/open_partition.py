@@ -1,4 +1,4 @@
-"""An open partition: its index and bounds at hand, ready to give tickets without the database."""
+"""An open partition: its index and plan at hand, ready to give tickets without the database."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from slicery_service.config import get_settings
 from slicery_service.errors import InvalidRequest, NotFound
 from slicery_service.index import RecordIndexes
 from slicery_service.models import Partition
+from slicery_service.planning.plan import Plan
 from slicery_service.presign import Grant
-from slicery_service.record_index import Int64Array
 from slicery_service.slicing import RecordFormat, slice_files
 from slicery_service.tickets import Cutting, Signer, Writer
 
@@ -25,7 +25,7 @@ BATCH = 2000
 """Slices planned, wrapped and signed together while streaming."""
 
 MOST_OPEN = 64
-"""Partitions kept open in a process; their bounds take eight bytes a slice."""
+"""Partitions kept open in a process; their plans take some eight bytes a slice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +38,13 @@ class Signing:
 
 @dataclass(frozen=True, slots=True)
 class OpenPartition:
-    """A partition with its index and bounds at hand, ready to give tickets without the database."""
+    """A partition with its index and plan at hand, ready to give tickets without the database."""
 
     row: Partition
     cutting: Cutting
     indexed: RecordIndexes
     form: RecordFormat
-    edges: Int64Array
+    plan: Plan
     source: str
 
     def signer(self, signing: Signing) -> Signer:
@@ -54,11 +54,10 @@ class OpenPartition:
 
     def tickets(self, signer: Signer, first: int, stop: int, form: Form) -> list[JsonObject]:
         """Return the tickets of the slices `first` up to `stop`."""
-        edges = self.edges[first : stop + 1]
-        files = slice_files(self.form, self.indexed.indexes, edges)
+        files = slice_files(self.form, self.indexed.indexes, self.plan, first, stop)
         writer = Writer(self.cutting, signer)
         write = writer.expanded if form == "expanded" else writer.compact
-        return write(first, files, edges.tolist())
+        return write(first, files, self.plan.records(first, stop))
 
     def batches(self, signer: Signer, first: int, stop: int, form: Form) -> Iterator[list[JsonObject]]:
         """Yield the tickets `first` up to `stop` in batches, so that a stream needs little memory."""

@@ -18,7 +18,6 @@ from slicery_service import datasets, formats, index
 from slicery_service.config import get_settings
 from slicery_service.errors import (
     Gone,
-    InvalidRequest,
     NotFound,
     NotIndexed,
     ObjectChanged,
@@ -29,9 +28,9 @@ from slicery_service.errors import (
 from slicery_service.index import RecordIndexes
 from slicery_service.models import Dataset, Partition
 from slicery_service.open_partition import OpenPartition, open_partitions
-from slicery_service.planning.records import bounds, fetched_bytes
-from slicery_service.planning.strategies import parse_record_strategy
-from slicery_service.record_index import Int64Array
+from slicery_service.planning.plan import Plan
+from slicery_service.planning.registry import planner_of
+from slicery_service.planning.strategies import parse_selection, parse_strategy
 from slicery_service.slicing import RecordFormat
 from slicery_service.store import store_for
 from slicery_service.tickets import Cutting
@@ -54,25 +53,21 @@ def create(
     dataset = datasets.get(session, dataset_id)
     if dataset.generation is None:
         raise _not_indexed(dataset)
-    if selection is not None:
-        raise InvalidRequest(
-            f"format {dataset.format} takes no selection", hint="Leave `selection` out: all records are cut."
-        )
-    parsed = parse_record_strategy(dataset.format, strategy)
+    strategy, selection = _normal(dataset, strategy, selection)
     indexed = index.load(session, dataset_id, dataset.generation)
-    edges = bounds(parsed, indexed.indexes, get_settings().max_slices)
+    plan = _plan(dataset, strategy, selection, indexed, get_settings().max_slices)
     row = Partition(
-        id=partition_id(dataset_id, dataset.generation, parsed.model_dump(), selection),
+        id=partition_id(dataset_id, dataset.generation, strategy, selection),
         dataset_id=dataset_id,
         generation=dataset.generation,
-        strategy=parsed.model_dump(),
+        strategy=strategy,
         selection=selection,
-        n_slices=len(edges) - 1,
-        n_records=int(edges[-1]),
-        size_bytes=fetched_bytes(edges, indexed.indexes),
+        n_slices=plan.n_slices,
+        n_records=plan.n_records,
+        size_bytes=plan.size_bytes,
     )
     is_new = _save(session, row)
-    return open_partitions.put(_open(row, dataset, indexed, edges)), is_new
+    return open_partitions.put(_open(row, dataset, indexed, plan)), is_new
 
 
 def find_changes(session: Session, dataset_id: str) -> Problem | None:
@@ -120,9 +115,9 @@ def get(session: Session, partition_id: str) -> OpenPartition:
     if kept is not None:
         return kept
     indexed = index.load(session, row.dataset_id, row.generation)
-    parsed = parse_record_strategy(dataset.format, row.strategy)
-    edges = bounds(parsed, indexed.indexes, max(get_settings().max_slices, row.n_slices))
-    return open_partitions.put(_open(row, dataset, indexed, edges))
+    most = max(get_settings().max_slices, row.n_slices)
+    plan = _plan(dataset, row.strategy, row.selection, indexed, most)
+    return open_partitions.put(_open(row, dataset, indexed, plan))
 
 
 def partition_id(dataset_id: str, generation: int, strategy: JsonObject, selection: JsonObject | None) -> str:
@@ -132,7 +127,31 @@ def partition_id(dataset_id: str, generation: int, strategy: JsonObject, selecti
     return "p_" + base64.b32encode(digest).decode("ascii").rstrip("=").lower()
 
 
-def _open(row: Partition, dataset: Dataset, indexed: RecordIndexes, edges: Int64Array) -> OpenPartition:
+def _normal(
+    dataset: Dataset, strategy: JsonObject, selection: JsonObject | None
+) -> tuple[JsonObject, JsonObject | None]:
+    """Return strategy and selection with all their parameters, so that equal requests look alike."""
+    form = formats.get(dataset.format)
+    parsed = parse_strategy(form.name, form.all_strategies, strategy)
+    selected = parse_selection(form.name, form.selection, selection)
+    return parsed.model_dump(), selected.model_dump(exclude_none=True) if selected else None
+
+
+def _plan(
+    dataset: Dataset,
+    strategy: JsonObject,
+    selection: JsonObject | None,
+    indexed: RecordIndexes,
+    max_slices: int,
+) -> Plan:
+    form = formats.get(dataset.format)
+    parsed = parse_strategy(form.name, form.all_strategies, strategy)
+    selected = parse_selection(form.name, form.selection, selection)
+    options = {**dataset.summary, **dataset.options}
+    return planner_of(form.name)(parsed, selected, indexed.indexes, max_slices, options)
+
+
+def _open(row: Partition, dataset: Dataset, indexed: RecordIndexes, plan: Plan) -> OpenPartition:
     form = formats.get(dataset.format)
     cutting = Cutting(
         partition=row.id,
@@ -140,13 +159,13 @@ def _open(row: Partition, dataset: Dataset, indexed: RecordIndexes, edges: Int64
         generation=row.generation,
         form=form,
         compression=dataset.compression or "none",
-        n_slices=len(edges) - 1,
+        n_slices=plan.n_slices,
         objects=indexed.objects,
     )
     options = {name: dataset.summary[name] for name in form.decoder_options if name in dataset.summary}
     exceptions = {int(number): own for number, own in dataset.summary.get("objects", {}).items()}
     records = RecordFormat(form.name, options, exceptions)
-    return OpenPartition(row, cutting, indexed, records, edges, dataset.source)
+    return OpenPartition(row, cutting, indexed, records, plan, dataset.source)
 
 
 def _save(session: Session, row: Partition) -> bool:

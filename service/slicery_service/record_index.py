@@ -23,12 +23,18 @@ windows byte-aligned deflate blocks, each giving a window with all bytes zeroed 
 spills  the rest of the record that a cut divides
 members structured (n,): `offset` of a gzip member's header, `stop` of its deflate stream, `text` where it begins,
         `crc` of its text; the last row is the end, with the text's size in `text`
+
+A format may add two things of its own, which its scanner describes:
+
+preamble text before the first record that every slice repeats, such as a header
+tables  arrays by name that its planner reads, such as the positions of genomic records
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -61,6 +67,11 @@ MEMBER = np.dtype([("offset", "<i8"), ("stop", "<i8"), ("text", "<i8"), ("crc", 
 
 Int64Array = NDArray[np.int64]
 StructArray = NDArray[Any]
+Tables = Mapping[str, NDArray[Any]]
+
+_TABLE = "table."
+_TABLE_BYTES = 2 << 20
+"""Most bytes of one table in one segment, so that a payload stays under 4 MiB."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +88,8 @@ class RecordIndex:
     windows: NDArray[np.uint8]
     spills: NDArray[np.uint8]
     members: StructArray
+    preamble: bytes = b""
+    tables: Tables = field(default_factory=dict)
 
     @property
     def n_records(self) -> int:
@@ -96,8 +109,8 @@ class RecordIndex:
     @property
     def n_bytes(self) -> int:
         """Memory taken, in bytes."""
-        arrays = (self.marks, self.cuts, self.windows, self.spills, self.members)
-        return sum(array.nbytes for array in arrays)
+        arrays = (self.marks, self.cuts, self.windows, self.spills, self.members, *self.tables.values())
+        return sum(array.nbytes for array in arrays) + len(self.preamble)
 
     def window(self, cut: int) -> bytes:
         """Return the window of a checkpoint as a byte-aligned deflate block; empty where there is none."""
@@ -126,6 +139,8 @@ class Segment:
     windows: bytes = b""
     spills: bytes = b""
     members: StructArray = field(default_factory=lambda: np.empty(0, MEMBER))
+    preamble: bytes = b""
+    tables: Tables = field(default_factory=dict)
 
     def to_payload(self) -> bytes:
         """Write the arrays as npz, without pickle; the empty ones are left out."""
@@ -135,6 +150,8 @@ class Segment:
             "windows": np.frombuffer(self.windows, np.uint8),
             "spills": np.frombuffer(self.spills, np.uint8),
             "members": self.members,
+            "preamble": np.frombuffer(zlib.compress(self.preamble) if self.preamble else b"", np.uint8),
+            **{_TABLE + name: table for name, table in self.tables.items()},
         }
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, **{name: a for name, a in arrays.items() if a.size})
@@ -149,9 +166,37 @@ def read_payload(payload: bytes) -> dict[str, NDArray[Any]]:
         "windows": np.empty(0, np.uint8),
         "spills": np.empty(0, np.uint8),
         "members": np.empty(0, MEMBER),
+        "preamble": np.empty(0, np.uint8),
     }
     with np.load(io.BytesIO(payload), allow_pickle=False) as stored:
         return empty | {name: stored[name] for name in stored.files}
+
+
+def read_preamble(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Return the preamble that a segment's arrays hold."""
+    packed = arrays["preamble"].tobytes()
+    return zlib.decompress(packed) if packed else b""
+
+
+def read_tables(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the format's own tables among a segment's arrays."""
+    return {name.removeprefix(_TABLE): array for name, array in arrays.items() if name.startswith(_TABLE)}
+
+
+def closing_segments(preamble: bytes, tables: Tables, n_records: int, text_size: int) -> Iterator[Segment]:
+    """Yield segments without records that hold what a format adds; none where it adds nothing."""
+    chunks: list[dict[str, NDArray[Any]]] = []
+    for name, table in tables.items():
+        rows = max(1, _TABLE_BYTES // max(1, table.itemsize))
+        for number, at in enumerate(range(0, len(table), rows)):
+            chunks.extend([{}] if number == len(chunks) else [])
+            chunks[number][name] = table[at : at + rows]
+    if preamble and not chunks:
+        chunks.append({})
+    nothing, no_cuts = np.empty((0, 2), np.int64), np.empty(0, CUT)
+    for number, chunk in enumerate(chunks):
+        head = preamble if number == 0 else b""
+        yield Segment(n_records, 0, text_size, text_size, nothing, no_cuts, preamble=head, tables=chunk)
 
 
 def assemble(
@@ -165,7 +210,8 @@ def assemble(
         piece["cuts"]["spill_at"] += spills
         windows += piece["windows"].size
         spills += piece["spills"].size
-    joined = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]} if pieces else {}
+    names = list(dict.fromkeys(name for piece in pieces for name in piece))
+    joined = {name: np.concatenate([p[name] for p in pieces if name in p]) for name in names}
     marks = joined.get("marks", np.empty((0, 2), np.int64))
     cuts = joined.get("cuts", np.empty(0, CUT))
     marks = _with_end(np.concatenate([marks, _cut_marks(cuts)]), n_records, text_size)
@@ -177,6 +223,8 @@ def assemble(
         windows=joined.get("windows", np.empty(0, np.uint8)),
         spills=joined.get("spills", np.empty(0, np.uint8)),
         members=joined.get("members", np.empty(0, MEMBER)),
+        preamble=b"".join(read_preamble(piece) for piece in pieces),
+        tables=read_tables(joined),
     )
 
 

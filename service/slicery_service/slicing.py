@@ -1,4 +1,4 @@
-"""From the bounds of slices to their files: planning and wrapping put together, still without any URL."""
+"""From a plan to the files of its slices: planning and wrapping put together, still without any URL."""
 
 from __future__ import annotations
 
@@ -9,21 +9,33 @@ from typing import Any
 import numpy as np
 
 from slicery.ticket import Bgunzip, Gunzip, Records, Step, Trim
-from slicery_service.planning.records import Cover, Piece, cover
+from slicery_service.byterange import ByteRange
+from slicery_service.planning.plan import Cover, Piece, Plan
 from slicery_service.record_index import Int64Array, RecordIndex
 from slicery_service.wrapping import EMPTY_FILES, WRAPPERS
 from slicery_service.wrapping.parts import FilePart, Wrapped
+from slicery_service.wrapping.preamble import Head, inline_head, object_head
 
 _DECOMPRESS: dict[str, tuple[Step, ...]] = {"none": (), "gzip": (Gunzip(),), "bgzf": (Bgunzip(),)}
 
 
 @dataclass(frozen=True, slots=True)
 class SliceFile:
-    """One file of a slice: ranges of one object (by its number) and inline bytes, and how to decode them."""
+    """One file of a slice: ranges of one object (by its number) and inline bytes, and how to decode them.
+
+    `head` are the parts before the slice's own; slices share them, and `body` where they lie between one pair
+    of cuts.
+    """
 
     object: int
-    parts: tuple[FilePart, ...]
+    head: tuple[FilePart, ...]
+    body: tuple[FilePart, ...]
     decode: tuple[Step, ...]
+
+    @property
+    def parts(self) -> tuple[FilePart, ...]:
+        """All parts, in order."""
+        return self.head + self.body
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,27 +49,90 @@ class RecordFormat:
     options: Mapping[str, Any]
     exceptions: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
 
-    def step(self, number: int, skip: int = 0, take: int | None = None) -> Records:
-        """Return the last decode step for a file of one object."""
+    def options_of(self, number: int) -> Mapping[str, Any]:
+        """Return the options that hold for one object."""
         own = self.exceptions.get(number)
-        return Records(self.name, skip, take, {**self.options, **own} if own else self.options)
+        return {**self.options, **own} if own else self.options
 
 
 def slice_files(
-    form: RecordFormat, indexes: Sequence[RecordIndex], edges: Int64Array
+    form: RecordFormat, indexes: Sequence[RecordIndex], plan: Plan, first: int, stop: int
 ) -> list[tuple[SliceFile, ...]]:
-    """Return the files of each slice edges[i] … edges[i + 1] (record numbers of the dataset).
+    """Return the files of the slices `first` up to `stop` of a plan.
 
-    A slice that holds no record is an empty file of the first object's compression.
+    A slice that holds no record is an empty file of the first object's compression, with its header.
     """
-    covered = cover(edges, indexes)
+    covered = plan.cover(first, stop)
     wrapped = _wrap_all(covered, indexes)
-    slices: list[list[SliceFile]] = [[] for _ in range(len(edges) - 1)]
-    for piece, file in zip(covered.pieces(), wrapped, strict=True):
-        steps = _decode(form, indexes[piece.object].compression, piece, file)
-        slices[piece.slice].append(SliceFile(piece.object, file.parts, steps))
-    empty = (_empty_file(form, indexes[0].compression),)
-    return [tuple(files) or empty for files in slices]
+    cutter = _Cutter(form, indexes, covered)
+    slices: list[list[SliceFile]] = [[] for _ in range(stop - first)]
+    for row, (piece, file) in enumerate(zip(covered.pieces(), wrapped, strict=True)):
+        slices[piece.slice].append(cutter.file(row, piece, file, plan.steps(first + piece.slice)))
+    return [
+        tuple(files) or (cutter.empty_file(plan.steps(first + number)),)
+        for number, files in enumerate(slices)
+    ]
+
+
+class _Cutter:
+    """Puts heads before wrapped text, and finds the steps that decode both."""
+
+    def __init__(self, form: RecordFormat, indexes: Sequence[RecordIndex], covered: Cover) -> None:
+        self._form = form
+        self._indexes = indexes
+        self._covered = covered
+        self._heads: dict[int, Head] = {}
+
+    def file(self, row: int, piece: Piece, file: Wrapped, last_steps: tuple[Step, ...]) -> SliceFile:
+        """Return the file of one piece."""
+        index = self._indexes[piece.object]
+        head = self._head(row, piece)
+        body = file.parts
+        if head.keep and not file.prefix and row not in self._covered.preambles:
+            head, body = _without_repeated_header(head, file, body)
+        skip = head.excess + file.prefix + piece.text_start - file.start
+        exact = not skip and piece.text_stop == file.stop
+        trim = () if exact else (Trim(skip, piece.text_stop - piece.text_start, head.keep),)
+        take = None if piece.n_records == piece.n_text_records else piece.n_records
+        options = self._form.options_of(piece.object)
+        if row in self._covered.options:
+            options = {**options, **self._covered.options[row]}
+        records = Records(self._form.name, piece.skip, take, options, head.keep)
+        steps = (*_DECOMPRESS[index.compression], *trim, records, *last_steps)
+        return SliceFile(piece.object, head.parts, body, steps)
+
+    def empty_file(self, last_steps: tuple[Step, ...]) -> SliceFile:
+        """Return a file without records."""
+        compression = self._indexes[0].compression
+        head = self._object_head(0)
+        content = EMPTY_FILES[compression]
+        trim = (Trim(head.excess, 0, head.keep),) if head.excess else ()
+        records = Records(self._form.name, options=self._form.options_of(0), header=head.keep)
+        steps = (*_DECOMPRESS[compression], *trim, records, *last_steps)
+        return SliceFile(0, head.parts, (content,) if content else (), steps)
+
+    def _head(self, row: int, piece: Piece) -> Head:
+        own = self._covered.preambles.get(row)
+        if own is not None:
+            return inline_head(self._indexes[piece.object].compression, own)
+        return self._object_head(piece.object)
+
+    def _object_head(self, number: int) -> Head:
+        if number not in self._heads:
+            self._heads[number] = object_head(self._indexes[number])
+        return self._heads[number]
+
+
+def _without_repeated_header(
+    head: Head, file: Wrapped, body: tuple[FilePart, ...]
+) -> tuple[Head, tuple[FilePart, ...]]:
+    """Drop the head where the slice's own text begins with the header, or can be made to."""
+    if file.start == 0:
+        return Head((), head.keep, -head.keep), body
+    match body:
+        case (ByteRange(start, stop),) if start == file.start == head.keep:
+            return Head((), head.keep), (ByteRange(0, stop),)
+    return head, body
 
 
 def _wrap_all(covered: Cover, indexes: Sequence[RecordIndex]) -> list[Wrapped]:
@@ -84,17 +159,3 @@ def _wrap_distinct(
     distinct, which = np.unique(np.stack([first, last, stop], axis=1), axis=0, return_inverse=True)
     files = WRAPPERS[index.compression](index, distinct[:, 0], distinct[:, 1], distinct[:, 2])
     return files, which.reshape(-1).tolist()
-
-
-def _decode(form: RecordFormat, compression: str, piece: Piece, file: Wrapped) -> tuple[Step, ...]:
-    skip = file.prefix + piece.text_start - file.start
-    exact = not skip and piece.text_stop == file.stop
-    trim = () if exact else (Trim(skip, piece.text_stop - piece.text_start),)
-    take = None if piece.n_records == piece.n_text_records else piece.n_records
-    return (*_DECOMPRESS[compression], *trim, form.step(piece.object, piece.skip, take))
-
-
-def _empty_file(form: RecordFormat, compression: str) -> SliceFile:
-    content = EMPTY_FILES[compression]
-    steps = (*_DECOMPRESS[compression], form.step(0))
-    return SliceFile(0, (content,) if content else (), steps)

@@ -87,13 +87,14 @@ class Signer:
 
 
 Slices = Sequence[tuple[SliceFile, ...]]
+Spans = Sequence[tuple[int, int]]
 _WritePart = Callable[[int, FilePart], Any]
 
 
 class Writer:
     """Writes the tickets of one partition; what many of them share is written once.
 
-    `slices[i]` holds the records edges[i] … edges[i + 1], and is slice number `first` + i.
+    `slices[i]` is slice number `first` + i; records[i] are the number of its first record, and how many.
     """
 
     def __init__(self, cutting: Cutting, signer: Signer) -> None:
@@ -122,7 +123,7 @@ class Writer:
         signed = [self._signer.signed(pinned) for pinned in self._cutting.objects]
         return [{"url": each.prefix, "headers": dict(each.headers)} for each in signed]
 
-    def expanded(self, first: int, slices: Slices, edges: Sequence[int]) -> list[JsonObject]:
+    def expanded(self, first: int, slices: Slices, records: Spans) -> list[JsonObject]:
         """Return whole tickets (`slicery.ticket.Ticket`)."""
         cutting, unit = self._cutting, self._cutting.form.unit
         tickets = []
@@ -139,7 +140,7 @@ class Writer:
                     "generation": cutting.generation,
                     "format": cutting.form.name,
                     "compression": cutting.compression,
-                    "records": {"unit": unit, "first": edges[i], "count": edges[i + 1] - edges[i]},
+                    "records": {"unit": unit, "first": records[i][0], "count": records[i][1]},
                     "files": [self._file(first + i, file, decode, self._whole_part) for file in files],
                     "decode": _written(decode),
                     "expires_at": expiry,
@@ -148,12 +149,12 @@ class Writer:
             )
         return tickets
 
-    def compact(self, first: int, slices: Slices, edges: Sequence[int]) -> list[JsonObject]:
+    def compact(self, first: int, slices: Slices, records: Spans) -> list[JsonObject]:
         """Return tickets without what they share; `slicery.ticket.expand` puts it back."""
         return [
             {
                 "index": first + i,
-                "records": [edges[i], edges[i + 1] - edges[i]],
+                "records": list(records[i]),
                 "files": [self._file(first + i, file, files[0].decode, self._compact_part) for file in files],
                 "decode": _written(files[0].decode),
             }
@@ -162,28 +163,31 @@ class Writer:
 
     def _file(self, index: int, file: SliceFile, decode: tuple[Step, ...], write: _WritePart) -> JsonObject:
         before, after = self._names[file.object]
-        _, parts, length = self._written_parts(file, write)
+        head, head_length = self._written_parts(file.object, file.head, write)
+        own, own_length = self._written_parts(file.object, file.body, write)
         pinned = self._cutting.objects[file.object]
         body: JsonObject = {
             "name": f"{before}.slice{index}{after}",
             "media_type": self._cutting.form.media_type
             if pinned.compression == "none"
             else "application/gzip",
-            "length": length,
-            "parts": parts,
+            "length": head_length + own_length,
+            "parts": head + own if head else own,
         }
         if file.decode != decode:
             body["decode"] = _written(file.decode)
         return body
 
-    def _written_parts(self, file: SliceFile, write: _WritePart) -> tuple[object, list[Any], int]:
+    def _written_parts(
+        self, number: int, parts: tuple[FilePart, ...], write: _WritePart
+    ) -> tuple[list[Any], int]:
         """Write parts once for all slices that share them: by identity, as comparing would cost more."""
-        known = self._parts.get(id(file.parts))
+        known = self._parts.get(id(parts))
         if known is None:
-            parts = [write(file.object, part) for part in file.parts]
-            known = (file.parts, parts, sum(len(part) for part in file.parts))
-            self._parts[id(file.parts)] = known
-        return known
+            written = [write(number, part) for part in parts]
+            known = (parts, written, sum(len(part) for part in parts))
+            self._parts[id(parts)] = known
+        return known[1], known[2]
 
     def _whole_part(self, number: int, part: FilePart) -> JsonObject:
         if isinstance(part, bytes):

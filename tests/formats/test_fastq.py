@@ -119,6 +119,7 @@ NOT_FASTQ = {
     "binary": bytes(range(256)) * 20,
     "quality-short": b"@a\nACGT\n+\nIII\n@b\nACGT\n+\nIIII\n",
     "quality-long": b"@a\nACGT\n+\nIIIII\n",
+    "plus-as-sequence": b"@a\n+\n+\nI\n",
     "no-plus": b"@a\nACGT\nIIII\n@b\nACGT\nIIII\n",
     "later": samples.write_fastq(samples.illumina_reads(300)) + b"and then text\n",
 }

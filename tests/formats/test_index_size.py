@@ -11,6 +11,7 @@ from slicing import gunzip
 
 from slicery_service.byterange import ByteRange
 from slicery_service.compression import Compression, sniff
+from slicery_service.planning.records import RecordPlan
 from slicery_service.record_index import Segment, assemble
 from slicery_service.slicing import RecordFormat, slice_files
 from slicery_workers.drafts import Indexed
@@ -89,7 +90,7 @@ def test_the_index_of_a_large_gzip_object_takes_five_thousandths(text: bytes) ->
     fetch = repeated(unit, times)
     for first in (42_000 * (times // 2) - 100, index.found.n_records - 333):  # across members, and the end
         edges = whole.marks[:1, 0] + [first, first + 333]
-        ((file,),) = slice_files(RecordFormat("fastq", {}), [whole], edges)
+        ((file,),) = slice_files(RecordFormat("fastq", {}), [whole], RecordPlan(edges, [whole]), 0, 1)
         content = b"".join(fetch(part) if isinstance(part, ByteRange) else part for part in file.parts)
         trim, records = file.decode[1:]
         wanted = b"@" + gunzip(content)[trim.skip : trim.skip + trim.take].split(b"\n@")[records.skip]

@@ -30,8 +30,8 @@ from slicing import index_bytes  # noqa: E402
 
 from slicery_service import formats  # noqa: E402
 from slicery_service.index import PinnedObject  # noqa: E402
-from slicery_service.planning.records import bounds  # noqa: E402
-from slicery_service.planning.strategies import parse_record_strategy  # noqa: E402
+from slicery_service.planning.records import plan as plan_records  # noqa: E402
+from slicery_service.planning.strategies import UNIVERSAL, parse_strategy  # noqa: E402
 from slicery_service.record_index import RecordIndex  # noqa: E402
 from slicery_service.slicing import RecordFormat, slice_files  # noqa: E402
 from slicery_service.sources import Source  # noqa: E402
@@ -137,20 +137,22 @@ def make_vector(name: str) -> JsonObject:
         found = [index_bytes(data[key], vector.form) for key in vector.objects]
     indexes = [index for index, _ in found]
     options = {"encoding": found[0][1].summary["encoding"]} if vector.form == "text" else {}
-    edges = bounds(parse_record_strategy(vector.form, vector.strategy), indexes, 10_000)
-    files = slice_files(RecordFormat(vector.form, options), indexes, edges)[vector.slice : vector.slice + 1]
-    cut = cutting(vector, name, indexes, data, len(edges) - 1)
+    plan = plan_records(
+        parse_strategy(vector.form, UNIVERSAL, vector.strategy), None, indexes, 10_000, options
+    )
+    files = slice_files(RecordFormat(vector.form, options), indexes, plan, vector.slice, vector.slice + 1)
+    cut = cutting(vector, name, indexes, data, plan.n_slices)
     writer, compact = Writer(cut, signer()), Writer(cut, signer())
-    first, stop = int(edges[vector.slice]), int(edges[vector.slice + 1])
-    pair = [first, stop]
+    spans = plan.records(vector.slice, vector.slice + 1)
+    first, stop = spans[0][0], sum(spans[0])
     return {
         "shows": vector.shows,
         "objects": list(vector.objects),
-        "ticket": writer.expanded(vector.slice, files, pair)[0],
+        "ticket": writer.expanded(vector.slice, files, spans)[0],
         "compact": {
             "head": writer.head(),
             "sources": writer.sources(),
-            "slice": compact.compact(vector.slice, files, pair)[0],
+            "slice": compact.compact(vector.slice, files, spans)[0],
         },
         "records": digest(records_of(vector, data, options)[first:stop]),
     }

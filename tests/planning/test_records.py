@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 
 from slicery_service.errors import InvalidRequest, InvalidStrategy, UnknownStrategy
 from slicery_service.planning.records import bounds, cover, fetched_bytes
-from slicery_service.planning.strategies import LARGEST, Count, PerBytes, PerRecords, parse_record_strategy
+from slicery_service.planning.strategies import (
+    LARGEST,
+    UNIVERSAL,
+    Count,
+    PerBytes,
+    PerRecords,
+    parse_strategy,
+)
 from slicery_service.record_index import MEMBER, RecordIndex, plain_cuts
 
 from .indexes import indexes, several_indexes
@@ -164,6 +171,6 @@ def test_strategies_that_do_not_fit_are_refused_with_a_hint(
     body: dict[str, Any], problem: type[InvalidRequest]
 ) -> None:
     with pytest.raises(problem) as caught:
-        parse_record_strategy("fastq", body)
+        parse_strategy("fastq", UNIVERSAL, body)
     assert caught.value.detail
     assert caught.value.hint

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import random
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import judges
 import psutil
@@ -18,6 +16,7 @@ from .deployment import STRETCH_BYTES, Deployment, stop, wait_until
 
 pytestmark = pytest.mark.stack
 
+MEGABYTE = 1 << 20
 LOST_SECONDS = 115
 """A job whose worker died is taken for lost after 60 s without a heartbeat, and looked for every 15 s."""
 
@@ -27,8 +26,8 @@ def reads(n: int = 12_000, seed: int = 61) -> bytes:
 
 
 def long_text(megabytes: int) -> bytes:
-    """Return lines that take a while to fetch: they do not compress, so that the store has no short cut either."""
-    noise = random.Random(megabytes).randbytes(1 << 20)
+    """Return lines of a megabyte each, which do not compress."""
+    noise = random.Random(megabytes).randbytes(MEGABYTE)
     line = noise.replace(b"\n", b" ")[:-1] + b"\n"
     return b"".join(b"%d " % i + line for i in range(megabytes))
 
@@ -44,24 +43,6 @@ def tables(deployment: Deployment, dataset_id: str) -> dict[str, int]:
         name: deployment.rows(f'SELECT count(*) FROM "{name}" WHERE dataset_id = %s', dataset_id)[0][0]
         for name in names
     }
-
-
-@contextmanager
-def frozen(deployment: Deployment) -> Iterator[None]:
-    """Stop the clock of all worker processes for a moment."""
-    processes = [
-        each
-        for worker in deployment.workers
-        if worker.poll() is None
-        for each in [*psutil.Process(worker.pid).children(recursive=True), psutil.Process(worker.pid)]
-    ]
-    for each in processes:
-        each.suspend()
-    try:
-        yield
-    finally:
-        for each in processes:
-            each.resume()
 
 
 @pytest.mark.parametrize("compression", ["none", "bgzf", "bgzf-joined"])
@@ -136,9 +117,11 @@ def test_a_job_that_has_succeeded_has_its_index_beside_it(deployment: Deployment
 
 
 def test_a_cancelled_job_stops_and_leaves_nothing(deployment: Deployment) -> None:
-    dataset = deployment.register(deployment.put(long_text(24), "cancel.txt"), format="text")
-    job = deployment.running(dataset["id"])
-    assert deployment.call("DELETE", f"/v1/jobs/{job['id']}").body["state"] == "cancelled"
+    uri = deployment.put(long_text(12), "cancel.txt")
+    with deployment.slow(at_once=9 * MEGABYTE):
+        dataset = deployment.register(uri, format="text")
+        job = deployment.running(dataset["id"])
+        assert deployment.call("DELETE", f"/v1/jobs/{job['id']}").body["state"] == "cancelled"
     found = deployment.dataset(dataset["id"])
     assert (found["state"], found["error"]["code"]) == ("failed", "cancelled")
     again = deployment.call("DELETE", f"/v1/jobs/{job['id']}")
@@ -158,9 +141,11 @@ def is_idle(deployment: Deployment) -> bool:
 
 
 def test_a_dataset_may_be_deleted_while_it_is_indexed(deployment: Deployment) -> None:
-    dataset = deployment.register(deployment.put(long_text(25), "delete.txt"), format="text")
-    deployment.running(dataset["id"])
-    assert deployment.call("DELETE", f"/v1/datasets/{dataset['id']}").status == 204
+    uri = deployment.put(long_text(12), "delete.txt")
+    with deployment.slow(at_once=9 * MEGABYTE):
+        dataset = deployment.register(uri, format="text")
+        deployment.running(dataset["id"])
+        assert deployment.call("DELETE", f"/v1/datasets/{dataset['id']}").status == 204
     assert deployment.call("GET", f"/v1/datasets/{dataset['id']}").status == 404
     wait_until(lambda: is_idle(deployment), 30)
     assert set(tables(deployment, dataset["id"]).values()) == {0}
@@ -170,9 +155,10 @@ def test_a_dataset_may_be_deleted_while_it_is_indexed(deployment: Deployment) ->
 @pytest.mark.parametrize("change", ["overwrite", "delete"])
 def test_an_object_that_changes_meanwhile_fails_the_job(deployment: Deployment, change: str) -> None:
     key = f"change-{change}.txt"
-    dataset = deployment.register(deployment.put(long_text(26), key), format="text")
-    deployment.running(dataset["id"])
-    with frozen(deployment):
+    uri = deployment.put(long_text(12), key)
+    with deployment.slow(at_once=9 * MEGABYTE):
+        dataset = deployment.register(uri, format="text")
+        deployment.running(dataset["id"])
         if change == "overwrite":
             deployment.put(b"other\n" * 9, key)
         else:
@@ -185,8 +171,8 @@ def test_an_object_that_changes_meanwhile_fails_the_job(deployment: Deployment, 
     assert (held["index_segment"], held["index_draft"]) == (0, 0)
 
 
-KINDS = [("none", 24), ("gzip-stored", 160)]
-"""Units of stretches are slow enough with fewer megabytes than a task that reads all."""
+KINDS = [("none", 12), ("gzip-stored", 24)]
+"""Compressions, and the megabytes with which a unit of stretches, or a block of one task, is done early."""
 
 
 @pytest.mark.parametrize(("compression", "megabytes"), KINDS)
@@ -194,13 +180,14 @@ def test_a_killed_process_of_a_worker_is_made_good(
     deployment: Deployment, compression: str, megabytes: int
 ) -> None:
     content = long_text(megabytes)
-    data = samples.COMPRESSIONS[compression](content)
-    dataset = deployment.register(deployment.put(data, f"killed-{compression}.txt"), format="text")
-    deployment.running(dataset["id"])
-    for worker in deployment.workers:
-        if worker.poll() is None:
-            for each in psutil.Process(worker.pid).children():
-                each.kill()
+    uri = deployment.put(samples.COMPRESSIONS[compression](content), f"killed-{compression}.txt")
+    with deployment.slow(at_once=3 * len(content) // 4):
+        dataset = deployment.register(uri, format="text")
+        deployment.running(dataset["id"])
+        for worker in deployment.workers:
+            if worker.poll() is None:
+                for each in psutil.Process(worker.pid).children():
+                    each.kill()
     found = deployment.settled(dataset["id"], LOST_SECONDS)
     assert (found["state"], found["records"]["count"]) == ("indexed", megabytes), found
     check_lines(deployment, dataset["id"], content)
@@ -215,15 +202,19 @@ def check_lines(deployment: Deployment, dataset_id: str, content: bytes) -> None
 @pytest.mark.slow
 def test_jobs_of_a_killed_worker_are_made_good_by_another(deployment: Deployment) -> None:
     contents = {compression: long_text(megabytes) for compression, megabytes in reversed(KINDS)}
-    ids = {}
-    for compression, content in contents.items():
-        uri = deployment.put(samples.COMPRESSIONS[compression](content), f"lost-{compression}.txt")
-        ids[compression] = deployment.register(uri, format="text")["id"]
-    for each in ids.values():
-        deployment.running(each)
-    for worker in deployment.workers:
-        stop(worker, signal.SIGKILL)
-    assert "running" in {deployment.dataset(each)["job"]["state"] for each in ids.values()}
+    uris = {
+        compression: deployment.put(samples.COMPRESSIONS[compression](content), f"lost-{compression}.txt")
+        for compression, content in contents.items()
+    }
+    with deployment.slow(at_once=9 * MEGABYTE):
+        ids = {
+            compression: deployment.register(uri, format="text")["id"] for compression, uri in uris.items()
+        }
+        for each in ids.values():
+            deployment.running(each)
+        for worker in deployment.workers:
+            stop(worker, signal.SIGKILL)
+    assert {deployment.dataset(each)["job"]["state"] for each in ids.values()} == {"running"}
     deployment.start_worker()
     for compression, content in contents.items():
         found = deployment.settled(ids[compression], LOST_SECONDS)

@@ -16,7 +16,7 @@ from slicing import index_bytes
 
 from slicery_service.byterange import ByteRange
 from slicery_service.compression import BGZF_EOF
-from slicery_service.planning.records import cover
+from slicery_service.planning.records import RecordPlan, cover
 from slicery_service.record_index import RecordIndex
 from slicery_service.slicing import RecordFormat, slice_files
 from slicery_service.wrapping import EMPTY_FILES, WRAPPERS
@@ -115,7 +115,9 @@ def test_offsets_may_lie_beyond_four_gibibytes(compression: str, by: int) -> Non
     edges = np.array([0, 100, 101, 2000, index.n_records], np.int64)
     form = RecordFormat("fastq", {})
     for near_files, far_files in zip(
-        slice_files(form, [index], edges), slice_files(form, [far], edges), strict=True
+        slice_files(form, [index], RecordPlan(edges, [index]), 0, 4),
+        slice_files(form, [far], RecordPlan(edges, [far]), 0, 4),
+        strict=True,
     ):
         wanted = [
             ByteRange(part.start + by, part.stop + by) if isinstance(part, ByteRange) else part

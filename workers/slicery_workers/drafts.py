@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from slicery_service.compression import Compression
-from slicery_service.record_index import Segment, read_payload
+from slicery_service.record_index import Segment, closing_segments, read_payload, read_preamble, read_tables
 from slicery_workers.compression.text import Cut
 from slicery_workers.marks import end_row
-from slicery_workers.scanners import Ending, RecordIndexer, Summary
+from slicery_workers.scanners import Ending, RecordIndexer, Summary, TablePiece
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,7 @@ class Indexed:
     n_records: int
     text_size: int
     summary: Summary
+    preamble: bytes = b""
 
 
 class NeedsWholeScan(Exception):
@@ -78,6 +79,8 @@ class Draft:
                 marks=arrays[state]["marks"],
                 cuts=arrays[state]["cuts"],
                 spills=arrays[state]["spills"].tobytes(),
+                preamble=read_preamble(arrays[state]),
+                tables=read_tables(arrays[state]),
             )
             for state, values in states.items()
         }
@@ -94,11 +97,16 @@ def join_stretches(
     """
     state, record, text, block, data_end = 0, 0, 0, 0, 0
     held: Segment | None = None
-    summaries = []
+    summaries: list[Summary] = []
+    tables: list[TablePiece] = []
+    preamble = b""
     for draft in drafts:
         if state not in draft.segments or draft.first_block != block:
             raise NeedsWholeScan
-        segment = _moved(draft.segments[state], record, text)
+        found = draft.segments[state]
+        tables.append(TablePiece(found.tables, record, text))
+        preamble = preamble or found.preamble
+        segment = _moved(replace(found, tables={}, preamble=b""), record, text)
         if held is not None:
             yield held
         held = segment
@@ -109,7 +117,8 @@ def join_stretches(
     if held is None or block != size:
         raise NeedsWholeScan
     yield _with_end(held, Cut(data_end, text), record) if compression == "bgzf" else held
-    yield Indexed(compression, record, text, indexer.join_summaries(summaries))
+    yield from closing_segments(preamble, indexer.join_tables(tables), record, text)
+    yield Indexed(compression, record, text, indexer.join_summaries(summaries), preamble)
 
 
 def _moved(segment: Segment, record: int, text: int) -> Segment:

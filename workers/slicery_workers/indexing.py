@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from slicery_service.compression import Compression
-from slicery_service.record_index import Segment
+from slicery_service.record_index import Segment, closing_segments
 from slicery_workers.compression.bgzf import BgzfText, NotBgzf
 from slicery_workers.compression.gzip import GzipText
 from slicery_workers.compression.plain import PlainText
@@ -21,7 +21,7 @@ from slicery_workers.compression.text import StretchText, Text, TextBlock
 from slicery_workers.drafts import Draft, Indexed, NeedsWholeScan
 from slicery_workers.marks import Collector, mark_spacing, spill_budget
 from slicery_workers.reader import ObjectReader
-from slicery_workers.scanners import RecordIndexer, Scanner
+from slicery_workers.scanners import RecordIndexer, Scanner, TablePiece
 
 SEGMENT_BYTES = 2 << 20
 """A segment is handed out when it takes this much; its payload stays well under 4 MiB."""
@@ -76,7 +76,12 @@ def scan_stretch(
     except NotBgzf as exc:
         raise NeedsWholeScan from exc
     endings = scanner.endings()
-    segments = {state: collectors.of_state(state).segment(text_size) for state in endings}
+    segments = {
+        state: replace(
+            collectors.of_state(state).segment(text_size), preamble=ending.preamble, tables=ending.tables
+        )
+        for state, ending in endings.items()
+    }
     return Draft(*text.border(), text_size, segments, endings)
 
 
@@ -111,7 +116,11 @@ def _index(
     size = collectors.position
     collector.finish(size)
     save(replace(collector.segment(size, text.end()), members=text.take_members(end=True)))
-    return Indexed(compression, collector.n_records, size, scanner.endings()[0].summary)
+    ending = scanner.endings()[0]
+    tables = indexer.join_tables([TablePiece(ending.tables, 0, 0)])
+    for segment in closing_segments(ending.preamble, tables, collector.n_records, size):
+        save(segment)
+    return Indexed(compression, collector.n_records, size, ending.summary, ending.preamble)
 
 
 class _Collectors:

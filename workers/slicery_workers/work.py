@@ -6,7 +6,9 @@ task that saves the last one joins them. All of it may happen twice: segments an
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -18,7 +20,7 @@ from slicery_service.compression import Compression, sniff
 from slicery_service.config import get_settings
 from slicery_service.datasets import configured_sources
 from slicery_service.db import transaction
-from slicery_service.errors import IndexingError
+from slicery_service.errors import IndexingError, MalformedRecord
 from slicery_service.jobs import Claim
 from slicery_service.models import StoredObject
 from slicery_service.record_index import Segment
@@ -85,6 +87,7 @@ class Work:
     def join(self) -> None:
         """Settle all objects and end the job with success."""
         results = [self._settled(number) for number in range(len(self._objects))]
+        self._check_headers(results)
         compressions = {result.compression for result in results if result.text_size} or {"none"}
         summary = self._summary([result.summary for result in results])
         with transaction() as session:
@@ -97,6 +100,20 @@ class Work:
                 summary=summary,
                 index_size_bytes=index.size_bytes(session, *self._key),
             )
+
+    def _check_headers(self, results: list[Indexed]) -> None:
+        """Refuse objects that cannot be cut together; those without any text have no say."""
+        numbers = [number for number, result in enumerate(results) if result.text_size]
+        if len(numbers) < 2:
+            return
+        preambles = [results[number].preamble for number in numbers]
+        refused = self._indexer.check_headers(preambles, [results[number].summary for number in numbers])
+        if refused is not None:
+            number, reason = refused
+            with self._naming(numbers[number]):
+                raise MalformedRecord(
+                    reason, hint="Register the objects that differ as datasets of their own."
+                )
 
     def _size(self) -> int:
         return sum(each.size_bytes for each in self._objects)
@@ -239,9 +256,11 @@ class _Saver:
 
 
 def _to_payload(found: Indexed) -> bytes:
-    body: Mapping[str, Any] = {**asdict(found), "summary": dict(found.summary)}
+    preamble = base64.b64encode(zlib.compress(found.preamble)).decode("ascii")
+    body: Mapping[str, Any] = {**asdict(found), "summary": dict(found.summary), "preamble": preamble}
     return json.dumps(body).encode()
 
 
 def _from_payload(payload: bytes) -> Indexed:
-    return Indexed(**json.loads(payload))
+    body = json.loads(payload)
+    return Indexed(**{**body, "preamble": zlib.decompress(base64.b64decode(body["preamble"]))})

@@ -37,7 +37,12 @@ class FastqDecoder:
 
     unit = "read"
 
-    def records(self, blocks: Iterable[bytes], options: Mapping[str, Any]) -> Iterator[FastqRecord]:
+    def records(
+        self,
+        blocks: Iterable[bytes],
+        options: Mapping[str, Any],
+        header: bytes = b"",  # noqa: ARG002 FASTQ has none
+    ) -> Iterator[FastqRecord]:
         """Yield the reads; DecodeError names the number of a malformed one, counted from 0."""
         runs = _FourLineRuns(blocks)
         for run in runs:

@@ -21,7 +21,12 @@ class TextDecoder:
 
     unit = "line"
 
-    def records(self, blocks: Iterable[bytes], options: Mapping[str, Any]) -> Iterator[str]:
+    def records(
+        self,
+        blocks: Iterable[bytes],
+        options: Mapping[str, Any],
+        header: bytes = b"",  # noqa: ARG002 text has none
+    ) -> Iterator[str]:
         """Yield each line without its line feed; DecodeError names the number of a bad one, from 0."""
         encoding = _encoding(options)
         decode = codecs.getincrementaldecoder(encoding)().decode  # a byte order mark is one only at the start

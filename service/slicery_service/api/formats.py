@@ -10,7 +10,6 @@ from pydantic import BaseModel, Field
 from slicery_service import formats
 from slicery_service.api.auth import require
 from slicery_service.api.problems import responses
-from slicery_service.planning.strategies import STRATEGIES
 
 router = APIRouter(prefix="/v1/formats", tags=["formats"])
 
@@ -57,8 +56,6 @@ def _view(form: formats.Format) -> dict[str, Any]:
         "suffixes": list(form.suffixes),
         "compressions": ["none", "gzip", "bgzf"] if form.kind == "records" else ["none"],
         "options": form.options.model_json_schema(),
-        "strategies": {
-            name: model.model_json_schema() for name, model in STRATEGIES.get(form.kind, {}).items()
-        },
-        "selections": {},
+        "strategies": {name: model.model_json_schema() for name, model in form.all_strategies.items()},
+        "selections": dict(form.selection.model_json_schema()["properties"]) if form.selection else {},
     }

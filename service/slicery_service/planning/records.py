@@ -7,16 +7,34 @@ ascend from 0 to the number of records, so that each record is in exactly one sl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
+from slicery.ticket import Step
 from slicery_service.errors import InvalidStrategy
+from slicery_service.planning.plan import Cover, Piece, Plan
 from slicery_service.planning.strategies import Count, PerBytes, PerRecords
 from slicery_service.record_index import Int64Array, RecordIndex
+
+
+def plan(
+    strategy: BaseModel,
+    selection: BaseModel | None,  # noqa: ARG001 - without one of its own, a format has no selection
+    indexes: Sequence[RecordIndex],
+    max_slices: int,
+    options: Mapping[str, Any],  # noqa: ARG001 - nor options that matter here
+) -> Plan:
+    """Plan one of the universal strategies; the planner of record formats that have none of their own."""
+    if not isinstance(strategy, Count | PerRecords | PerBytes):
+        raise InvalidStrategy(f"strategy {type(strategy).__name__} is not one that runs of records know")
+    return RecordPlan(bounds(strategy, indexes, max_slices), indexes)
 
 
 def bounds(
@@ -43,40 +61,40 @@ def bounds(
     return _bounds_near(targets, indexes, n_records)
 
 
-class Piece(NamedTuple):
-    """The records of one slice that lie in one object.
+@dataclass(frozen=True)
+class RecordPlan:
+    """Slices that are runs of consecutive records: slice i holds edges[i] up to edges[i + 1]."""
 
-    `first` and `n_records` are records within the object. The cuts first_cut … last_cut hold their text, from
-    `text_start` to `text_stop`: whole records, of which `skip` come before the slice's own.
-    """
+    edges: Int64Array
+    indexes: Sequence[RecordIndex]
 
-    slice: int
-    object: int
-    first: int
-    n_records: int
-    skip: int
-    n_text_records: int
-    text_start: int
-    text_stop: int
-    first_cut: int
-    last_cut: int
+    @property
+    def n_slices(self) -> int:
+        """How many slices there are."""
+        return len(self.edges) - 1
 
+    @property
+    def n_records(self) -> int:
+        """How many records all slices hold."""
+        return int(self.edges[-1] - self.edges[0])
 
-@dataclass(frozen=True, slots=True)
-class Cover:
-    """Pieces as int64 columns, ascending by slice and object; see Piece."""
+    @cached_property
+    def size_bytes(self) -> int:
+        """How many bytes of the objects all slices fetch."""
+        return fetched_bytes(self.edges, self.indexes)
 
-    columns: dict[str, Int64Array]
+    def records(self, first: int, stop: int) -> Sequence[tuple[int, int]]:
+        """Return first record and number of records of each slice of the page."""
+        edges = self.edges[first : stop + 1].tolist()
+        return [(start, end - start) for start, end in pairwise(edges)]
 
-    def of_object(self, number: int) -> tuple[NDArray[np.intp], dict[str, Int64Array]]:
-        """Return which pieces lie in one object, and their columns."""
-        rows = np.flatnonzero(self.columns["object"] == number)
-        return rows, {name: column[rows] for name, column in self.columns.items()}
+    def cover(self, first: int, stop: int) -> Cover:
+        """Return the pieces of the page's slices."""
+        return cover(self.edges[first : stop + 1], self.indexes)
 
-    def pieces(self) -> list[Piece]:
-        """Return the pieces as tuples."""
-        lists = [self.columns[name].tolist() for name in Piece._fields]
-        return [Piece(*row) for row in zip(*lists, strict=True)]
+    def steps(self, number: int) -> tuple[Step, ...]:  # noqa: ARG002 - no slice has any
+        """Return nothing: whole runs need no step behind `records`."""
+        return ()
 
 
 def cover(edges: Int64Array, indexes: Sequence[RecordIndex]) -> Cover:
@@ -84,15 +102,30 @@ def cover(edges: Int64Array, indexes: Sequence[RecordIndex]) -> Cover:
 
     Slices are numbered from 0 for edges[0] … edges[1]; empty ones have no piece.
     """
+    return cover_runs(np.arange(len(edges) - 1, dtype=np.int64), edges[:-1], edges[1:], indexes)
+
+
+def cover_runs(
+    slices: Int64Array, starts: Int64Array, stops: Int64Array, indexes: Sequence[RecordIndex]
+) -> Cover:
+    """Find the cuts that hold runs of records: run i is starts[i] up to stops[i] and belongs to slices[i].
+
+    All are int64 (n,), record numbers of the dataset; `slices` ascends. Empty runs have no piece.
+    """
+    held = stops > starts
+    slices, starts, stops = slices[held], starts[held], stops[held]
     bases = _bases([index.n_records for index in indexes])
-    inner = bases[1:-1][(bases[1:-1] > edges[0]) & (bases[1:-1] < edges[-1])]
-    points = np.unique(np.concatenate([edges, inner]))
-    starts, stops = points[:-1], points[1:]
-    objects = np.searchsorted(bases, starts, "right") - 1
-    slices = np.searchsorted(edges, starts, "right") - 1
-    columns = {name: np.zeros(len(starts), np.int64) for name in Piece._fields}
-    columns["slice"], columns["object"] = slices.astype(np.int64), objects.astype(np.int64)
-    columns["first"], columns["n_records"] = starts - bases[objects], stops - starts
+    first_object = np.searchsorted(bases, starts, "right") - 1
+    n_objects = np.searchsorted(bases, stops, "left") - first_object
+    runs = np.repeat(np.arange(len(starts)), n_objects)
+    within = np.arange(len(runs)) - np.repeat(np.cumsum(n_objects) - n_objects, n_objects)
+    objects = first_object[runs] + within
+    begin, end = np.maximum(starts[runs], bases[objects]), np.minimum(stops[runs], bases[objects + 1])
+    filled = end > begin
+    runs, objects, begin, end = runs[filled], objects[filled], begin[filled], end[filled]
+    columns = {name: np.zeros(len(runs), np.int64) for name in Piece._fields}
+    columns["slice"], columns["object"] = slices[runs].astype(np.int64), objects.astype(np.int64)
+    columns["first"], columns["n_records"] = begin - bases[objects], end - begin
     for number in np.unique(objects).tolist():
         rows = np.flatnonzero(objects == number)
         _cover_in(indexes[number], columns, rows)
@@ -101,13 +134,18 @@ def cover(edges: Int64Array, indexes: Sequence[RecordIndex]) -> Cover:
 
 def fetched_bytes(edges: Int64Array, indexes: Sequence[RecordIndex]) -> int:
     """Return how many bytes of the objects all slices together fetch, to within a few bytes a slice."""
-    total, batch = 0, 100_000  # the columns of a million slices would take 100 MB
-    for at in range(0, len(edges) - 1, batch):
-        covered = cover(edges[at : at + batch + 1], indexes)
-        for number in np.unique(covered.columns["object"]).tolist():
-            _, columns = covered.of_object(number)
-            offsets = indexes[number].cuts["offset"]
-            total += int((offsets[columns["last_cut"]] - offsets[columns["first_cut"]]).sum())
+    batch = 100_000  # the columns of a million slices would take 100 MB
+    pages = (edges[at : at + batch + 1] for at in range(0, len(edges) - 1, batch))
+    return sum(covered_bytes(cover(page, indexes), indexes) for page in pages)
+
+
+def covered_bytes(covered: Cover, indexes: Sequence[RecordIndex]) -> int:
+    """Return how many bytes of the objects lie between the cuts of the pieces."""
+    total = 0
+    for number in np.unique(covered.columns["object"]).tolist():
+        _, columns = covered.of_object(number)
+        offsets = indexes[number].cuts["offset"]
+        total += int((offsets[columns["last_cut"]] - offsets[columns["first_cut"]]).sum())
     return total
 
 

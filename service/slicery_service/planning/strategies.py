@@ -1,58 +1,54 @@
-"""The universal strategies, as models whose JSON Schemas `GET /v1/formats` publishes."""
+"""Strategies and selections as models, whose JSON Schemas `GET /v1/formats` publishes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from slicery_service.errors import InvalidStrategy, UnknownStrategy
+from slicery_service.errors import InvalidRequest, InvalidStrategy, UnknownStrategy
 
 LARGEST = (1 << 63) - 1
 """Numbers beyond are neither records nor bytes of anything, and JSON writers refuse them."""
 
 
-class Count(BaseModel):
-    """Cut into `n` slices of nearly equal bytes."""
+class Request(BaseModel):
+    """A strategy or a selection: members that are not known are refused, and numbers are numbers."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Count(Request):
+    """Cut into `n` slices of nearly equal bytes."""
 
     name: Literal["count"] = "count"
     n: int = Field(ge=1, description="number of slices; may exceed the number of records")
 
 
-class PerRecords(BaseModel):
+class PerRecords(Request):
     """Cut into slices of exactly `per_slice` records; the last one holds the rest."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     name: Literal["records"] = "records"
     per_slice: int = Field(ge=1, le=LARGEST, description="records in each slice")
 
 
-class PerBytes(BaseModel):
+class PerBytes(Request):
     """Cut into slices of about `per_slice` bytes of the stored objects."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     name: Literal["bytes"] = "bytes"
     per_slice: int = Field(ge=1, le=LARGEST, description="bytes of the stored objects in each slice")
 
 
-RecordStrategy = Annotated[Count | PerRecords | PerBytes, Field(discriminator="name")]
-
-STRATEGIES: dict[str, dict[str, type[BaseModel]]] = {
-    "records": {"count": Count, "records": PerRecords, "bytes": PerBytes},
-}
-"""The strategies of each index kind, by name."""
-
-_RECORD_STRATEGY: TypeAdapter[Count | PerRecords | PerBytes] = TypeAdapter(RecordStrategy)
+UNIVERSAL: Mapping[str, type[BaseModel]] = {"count": Count, "records": PerRecords, "bytes": PerBytes}
+"""The strategies that every record format has."""
 
 
-def parse_record_strategy(format_name: str, body: Mapping[str, Any]) -> Count | PerRecords | PerBytes:
-    """Read a strategy of a record format; the problems name what is wrong and what would do."""
-    name, known = body.get("name"), STRATEGIES["records"]
+def parse_strategy(
+    format_name: str, known: Mapping[str, type[BaseModel]], body: Mapping[str, Any]
+) -> BaseModel:
+    """Read a strategy; the problems name what is wrong and what would do."""
+    name = body.get("name")
     if not isinstance(name, str) or name not in known:
         raise UnknownStrategy(
             f"format {format_name} has no strategy {name!r}",
@@ -60,12 +56,37 @@ def parse_record_strategy(format_name: str, body: Mapping[str, Any]) -> Count | 
             '{"name": "count", "n": 200}.',
         )
     try:
-        return _RECORD_STRATEGY.validate_python(dict(body))
+        return known[name].model_validate(dict(body))
     except ValidationError as exc:
-        first = exc.errors()[0]
-        where = first["loc"][-1]
-        fields = {key: field.description for key, field in known[name].model_fields.items() if key != "name"}
         raise InvalidStrategy(
-            f"strategy {name}, parameter {where!r}: {first['msg']}, found {first['input']!r}",
-            hint="Parameters: " + "; ".join(f"{key}: {text}" for key, text in fields.items()) + ".",
+            f"strategy {name}, parameter {_found(exc)}", hint=f"Parameters: {_described(known[name])}."
         ) from exc
+
+
+def parse_selection(
+    format_name: str, known: type[BaseModel] | None, body: Mapping[str, Any] | None
+) -> BaseModel | None:
+    """Read a selection; InvalidRequest names what the format can select by. None selects everything."""
+    if body is None:
+        return None
+    if known is None:
+        raise InvalidRequest(
+            f"format {format_name} takes no selection", hint="Leave `selection` out: all records are cut."
+        )
+    try:
+        return known.model_validate(dict(body))
+    except ValidationError as exc:
+        raise InvalidRequest(
+            f"selection of {format_name}, {_found(exc)}", hint=f"Selections: {_described(known)}."
+        ) from exc
+
+
+def _found(exc: ValidationError) -> str:
+    first = exc.errors()[0]
+    where = first["loc"][-1] if first["loc"] else "itself"
+    return f"{where!r}: {first['msg']}, found {first['input']!r}"
+
+
+def _described(model: type[BaseModel]) -> str:
+    fields = {key: field.description for key, field in model.model_fields.items() if key != "name"}
+    return "; ".join(f"{key}: {text}" for key, text in fields.items())

@@ -37,6 +37,12 @@ def wrap(
     return [_wrap_one(index, *row) for row in rows]
 
 
+def blocks(text: bytes) -> bytes:
+    """Return BGZF blocks that hold `text` compressed."""
+    pieces = (text[at : at + _MAX_STORED] for at in range(0, len(text), _MAX_STORED))
+    return b"".join(_block(_deflated(piece), piece) for piece in pieces)
+
+
 def stored_blocks(text: bytes) -> bytes:
     """Return BGZF blocks that hold `text` uncompressed; building them costs next to nothing."""
     pieces = (text[at : at + _MAX_STORED] for at in range(0, len(text), _MAX_STORED))
@@ -55,6 +61,14 @@ def _wrap_one(
 
 def _stored_block(text: bytes) -> bytes:
     size = len(text)
-    deflate = struct.pack("<BHH", 1, size, size ^ 0xFFFF) + text
-    trailer = struct.pack("<II", zlib.crc32(text), size)
+    return _block(struct.pack("<BHH", 1, size, size ^ 0xFFFF) + text, text)
+
+
+def _deflated(text: bytes) -> bytes:
+    deflate = zlib.compressobj(6, zlib.DEFLATED, -15)
+    return deflate.compress(text) + deflate.flush()
+
+
+def _block(deflate: bytes, text: bytes) -> bytes:
+    trailer = struct.pack("<II", zlib.crc32(text), len(text))
     return _HEADER + struct.pack("<H", len(_HEADER) + 2 + len(deflate) + 8 - 1) + deflate + trailer

@@ -14,6 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from slicery_service.record_index import Tables
+
 Int64Array = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
 
@@ -25,11 +27,15 @@ Starts = Mapping[int, Int64Array]
 class Ending:
     """How a scan ended, for one state at its beginning.
 
-    `state` holds behind the stretch; `summary` is what the catalog may show.
+    `state` holds behind the stretch; `summary` is what the catalog may show. `preamble` is the text before the
+    first record that every slice repeats; only a scan from the first byte has one. `tables` are the format's
+    own arrays, whose record numbers and text offsets count from where the scan began.
     """
 
     state: int
     summary: Mapping[str, Any] = field(default_factory=dict)
+    preamble: bytes = b""
+    tables: Tables = field(default_factory=dict)
 
 
 class Scanner(Protocol):
@@ -67,19 +73,50 @@ class ScannerFactory(Protocol):
 Summary = Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class TablePiece:
+    """The tables of one stretch that begins with record `record` and text offset `text` of its object."""
+
+    tables: Tables
+    record: int
+    text: int
+
+
 def last_summary(summaries: Sequence[Summary]) -> Summary:
     """Join the summaries of stretches or objects: a later one's members win."""
     return {name: value for summary in summaries for name, value in summary.items()}
+
+
+def join_tables(pieces: Sequence[TablePiece]) -> Tables:
+    """Join tables of stretches: columns `record` and `start` then count from the object's beginning."""
+    joined: dict[str, list[NDArray[Any]]] = {}
+    for piece in pieces:
+        for name, table in piece.tables.items():
+            moved = table.copy()
+            for column, base in (("record", piece.record), ("start", piece.text)):
+                if column in (table.dtype.names or ()):
+                    moved[column] += base
+            joined.setdefault(name, []).append(moved)
+    return {name: np.concatenate(tables) for name, tables in joined.items()}
+
+
+def any_headers(_preambles: Sequence[bytes], _summaries: Sequence[Summary]) -> None:
+    """Check nothing: the format has no headers, or they may differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordIndexer:
     """The indexer plug-in of a record format: an entry point in `slicery.indexers`.
 
-    `join_summaries` makes one summary of those of several stretches, or of several objects.
+    `join_summaries` makes one summary of those of several stretches, or of several objects; `join_tables` one
+    set of tables of those of an object's stretches. `check_headers` looks at the preambles and summaries of a
+    dataset's objects and returns the number of the first object that cannot be cut together with those before
+    it, with the reason, or None.
     """
 
     format: str
     scanner: ScannerFactory
     join_summaries: Callable[[Sequence[Summary]], Summary] = last_summary
+    join_tables: Callable[[Sequence[TablePiece]], Tables] = join_tables
+    check_headers: Callable[[Sequence[bytes], Sequence[Summary]], tuple[int, str] | None] = any_headers
     kind: str = "records"

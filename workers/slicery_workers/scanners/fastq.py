@@ -229,10 +229,11 @@ def _four_line_reads(lines: Lines) -> int:
 
 def _reads_of_four(lines: Lines, n: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """Tell of the first `n` lines whether a read of four lines begins there; three more must be known."""
-    names, pluses = lines.leads[:n] == AT, lines.leads[2 : n + 2] == PLUS
+    names, bases, pluses = (lines.leads[i : n + i] for i in range(3))
     m = min(n, len(lines) - 3) if len(lines) >= 3 else 0
     good = np.zeros(n, np.bool_)
-    good[:m] = names[:m] & pluses[:m] & (lines.lengths[1 : m + 1] == lines.lengths[3 : m + 3])
+    good[:m] = (names[:m] == AT) & (bases[:m] != PLUS) & (pluses[:m] == PLUS)
+    good[:m] &= lines.lengths[1 : m + 1] == lines.lengths[3 : m + 3]
     return good
 
 
