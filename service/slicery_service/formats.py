@@ -13,7 +13,7 @@ from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from slicery_service.compression import Compression, peek, sniff
 from slicery_service.errors import InvalidRequest, UnknownFormat
@@ -28,16 +28,6 @@ class NoOptions(BaseModel):
     """A format that takes no options at registration."""
 
     model_config = ConfigDict(extra="forbid")
-
-
-class TextOptions(BaseModel):
-    """Options of plain text."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    encoding: Literal["utf-8", "latin-1"] | None = Field(
-        default=None, description="character encoding; detected while indexing when absent"
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,42 +111,6 @@ def detect(key: str, head: bytes) -> Detection:
     return Detection(ranked[0].name, sniff(head))
 
 
-def looks_like_fastq(text: bytes) -> bool:
-    """FASTQ begins with `@`, and a later line with `+` (Cock et al. 2010, doi:10.1093/nar/gkp1137)."""
-    lines = text.split(b"\n")
-    return text.startswith(b"@") and (len(lines) < 4 or any(line.startswith(b"+") for line in lines[2:]))
-
-
-def looks_like_text(text: bytes) -> bool:
-    """Text holds no NUL and few control characters."""
-    sample = text[:4096]
-    control = sum(byte < 32 and byte not in b"\t\n\r\f\x1b" for byte in sample)
-    return bool(sample) and b"\0" not in sample and control * 50 <= len(sample)
-
-
-FASTQ = Format(
-    name="fastq",
-    kind="records",
-    unit="read",
-    description="Sequencing reads with qualities",
-    suffixes=(".fastq", ".fq"),
-    media_type="text/plain",
-    looks_like=looks_like_fastq,
-)
-
-TEXT = Format(
-    name="text",
-    kind="records",
-    unit="line",
-    description="Lines of text",
-    suffixes=(".txt", ".log", ".text", ".lst"),
-    media_type="text/plain",
-    looks_like=looks_like_text,
-    options=TextOptions,
-    decoder_options=("encoding",),
-)
-
-
 @lru_cache(maxsize=1)
 def _loaded() -> dict[str, Format]:
     points: dict[str, EntryPoint] = {}
@@ -175,7 +129,7 @@ def _loaded() -> dict[str, Format]:
 
 def _score(each: Format, stem: str, text: bytes) -> int:
     named = 4 if stem.endswith(each.suffixes) else 0
-    if each is TEXT or each.name == "text":
+    if each.name == "text":  # anything may be text
         return named + (1 if each.looks_like(text) else 0)
     return named + (3 if each.looks_like(text) else 0)
 
