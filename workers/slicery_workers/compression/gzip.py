@@ -12,10 +12,14 @@ memory stays bounded whatever the size of the object.
 
 from __future__ import annotations
 
+import itertools
 import os
 import struct
 import zlib
 from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import Any
 
 import numpy as np
 import rapidgzip
@@ -86,28 +90,32 @@ class GzipText:
         place, window = self._place, self._place_window
         source = _Resumed(self._reader, place, window)
         skip = self._tracker.text - place.text + source.prefix_length
-        buffer, held = np.empty(BLOCK, np.uint8), np.empty(0, np.uint8)
+        held = np.empty(0, np.uint8)
         try:
-            with rapidgzip.RapidgzipFile(
-                source, parallelization=_threads(), chunk_size=_chunk(self._reader.size)
-            ) as file:
-                while len(held) < _MOST_HELD:
-                    size = file.readinto(buffer.data)
+            with (
+                rapidgzip.RapidgzipFile(
+                    source, parallelization=_threads(), chunk_size=_chunk(self._reader.size)
+                ) as file,
+                closing(_read_ahead(file)) as blocks,
+            ):
+                for block, offsets in blocks:
                     source.check()
-                    points = source.points(file.available_block_offsets())
-                    if not size:
+                    points = source.points(offsets)
+                    if not len(block):
                         self._end = source.object_offset(file.tell_compressed() // 8)
                         self._tracker.search(self._reader.size, self._tracker.text + len(held))
                         yield self._block(held, points)
                         return True
-                    text = np.concatenate([held, buffer[min(skip, size) : size]])
-                    skip -= min(skip, size)
+                    text = np.concatenate([held, block[min(skip, len(block)) :]])
+                    skip -= min(skip, len(block))
                     # Members that end behind the last block whose place is told are not known yet.
                     known = max(0, points[-1][1] - self._tracker.text) if points else 0
                     held = text[known:]
                     yield self._block(text[:known], points)
                     if self._place.offset - place.offset > self._restart_bytes:
                         return False
+                    if len(held) >= _MOST_HELD:
+                        break
         except (RuntimeError, ValueError, OSError):
             source.check()
         self._end = 0  # never the end of a member: zlib has to look
@@ -167,6 +175,29 @@ class GzipText:
         yield lead_in(cut.bit, cut.shared)
         for at in range(cut.offset + bool(cut.bit), self._reader.size, _INFLATE_PIECE):
             yield self._reader.pread(at, at + _INFLATE_PIECE)
+
+
+def _read_ahead(file: Any) -> Generator[tuple[Bytes, dict[int, int]], None, None]:
+    """Yield blocks of text, the last one empty, and the block offsets known by then; decompress the next meanwhile.
+
+    A block is valid until the next one is asked for.
+    """
+    buffers = [np.empty(BLOCK, np.uint8), np.empty(BLOCK, np.uint8)]
+
+    def read(number: int) -> tuple[Bytes, dict[int, int]]:
+        buffer = buffers[number % 2]
+        size = file.readinto(buffer.data)
+        return buffer[:size], file.available_block_offsets()
+
+    with ThreadPoolExecutor(1, thread_name_prefix="gunzip") as pool:
+        coming = pool.submit(read, 0)
+        for number in itertools.count(1):
+            block, offsets = coming.result()
+            if not len(block):
+                yield block, offsets
+                return
+            coming = pool.submit(read, number)
+            yield block, offsets
 
 
 class _Resumed(PreadFile):
