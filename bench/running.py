@@ -62,9 +62,10 @@ class Stack:
 
 
 @contextmanager
-def stack() -> Iterator[Stack]:
-    """Start the embedded stack in a folder of its own; stop it in the end."""
+def stack(sources: str = "") -> Iterator[Stack]:
+    """Start the embedded stack in a folder of its own, with more sources if wanted; stop it in the end."""
     with tempfile.TemporaryDirectory(prefix="slicery-bench-") as folder:
+        (Path(folder) / "sources.toml").write_text(sources)
         ready = Path(folder) / "ready.json"
         command = [sys.executable, "-m", "slicery_service", "up", "--dir", folder, "--no-sample"]
         with subprocess.Popen([*command, "--ready-file", str(ready)], stdout=subprocess.DEVNULL) as process:
