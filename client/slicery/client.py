@@ -34,7 +34,7 @@ class Client:
 
     def register(
         self,
-        uri: str,
+        uri: str | Sequence[str],
         *,
         name: str | None = None,
         format: str | None = None,
@@ -44,15 +44,16 @@ class Client:
     ) -> Dataset:
         """Register objects as a dataset and have them indexed; returns at once, see `Dataset.wait`.
 
+        `uri` is an object, a folder or a pattern, or a list of such whose objects make one dataset, in order.
         The format is detected when none is given. With `exist_ok` a dataset that is registered already
         is returned.
 
         Raises:
-            Conflict: the URI is registered with this format.
+            Conflict: this is registered with this format.
             Forbidden: no source of the service allows the URI.
         """
         request = {
-            "uri": uri,
+            "uri": uri if isinstance(uri, str) else list(uri),
             "name": name,
             "format": format,
             "tags": list(tags),

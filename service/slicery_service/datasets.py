@@ -16,28 +16,28 @@ from sqlalchemy import Select, Text, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from slicery_service import cursors, formats, generations, jobs
+from slicery_service import cursors, formats, generations, jobs, listing
 from slicery_service.byterange import ByteRange
 from slicery_service.config import get_settings
-from slicery_service.errors import AlreadyRegistered, EmptyObject, InvalidRequest, NotFound
+from slicery_service.errors import AlreadyRegistered, InvalidRequest, NotFound
 from slicery_service.formats import Format
-from slicery_service.globs import has_wildcard
 from slicery_service.ids import new_id
+from slicery_service.listing import Listing
 from slicery_service.models import Dataset, Job, JsonObject
-from slicery_service.sources import ObjectInfo, Source, Sources
+from slicery_service.sources import Sources
 from slicery_service.store import store_for
 
 HEAD_BYTES = 64 << 10
 MAX_TAGS = 50
 MAX_TAG_LENGTH = 64
-MAX_NAME_LENGTH = 200
+MAX_NAME_LENGTH = listing.LONGEST_NAME
 
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What a caller asks to register; `format` None to have it detected."""
+    """What a caller asks to register: URIs, whose objects make one dataset; `format` None to have it detected."""
 
-    uri: str
+    uris: Sequence[str]
     format: str | None = None
     name: str | None = None
     tags: Sequence[str] = ()
@@ -55,31 +55,33 @@ class Filter:
 
 
 def register(session: Session, request: Registration, *, key_id: str | None) -> tuple[Dataset, Job]:
-    """Make a dataset of the objects that a URI means, and a job to index it.
+    """Make a dataset of the objects that URIs mean, and a job to index it.
 
     Raises SourceNotAllowed, the ObjectUnreadable family, EmptyObject, UnknownFormat, InvalidRequest, and
-    AlreadyRegistered with the id of the dataset that has this URI and format.
+    AlreadyRegistered with the id of the dataset that has these URIs and this format.
     """
     named = formats.get(request.format) if request.format is not None else None
-    source, bucket, key = configured_sources().of_uri(request.uri)
-    objects = _expand(source, bucket, key)
-    form = named or _detect(source, objects)
+    found = listing.find(configured_sources(), request.uris)
+    form = named or _detect(found)
+    options = form.validate_options(request.options)
+    _require_mates(form, options, found)
     dataset = _insert(
         session,
         id=new_id("d"),
-        name=clean_name(request.name) if request.name is not None else _default_name(bucket, key),
-        uri=f"s3://{bucket}/{key}",
-        source=source.name,
+        name=clean_name(request.name) if request.name is not None else listing.default_name(request.uris),
+        uris=list(request.uris),
+        uris_digest=listing.digest(request.uris),
+        source=found.source.name,
         format=form.name,
         state="registered",
         tags=clean_tags(request.tags),
-        options=form.validate_options(request.options),
-        size_bytes=_total(objects),
-        n_objects=len(objects),
-        record_unit=form.unit,
+        options=options,
+        size_bytes=found.size_bytes,
+        n_objects=len(found.objects),
+        record_unit=form.unit_of(options),
         created_by=key_id,
     )
-    return dataset, _begin(session, dataset, form, objects)
+    return dataset, _begin(session, dataset, form, found)
 
 
 def reindex(session: Session, dataset_id: str) -> Job:
@@ -89,11 +91,11 @@ def reindex(session: Session, dataset_id: str) -> Job:
     """
     dataset = get(session, dataset_id)
     jobs.require_idle(session, dataset_id)
-    source, bucket, key = configured_sources().of_uri(dataset.uri)
-    objects = _expand(source, bucket, key)
+    found = listing.find(configured_sources(), dataset.uris)
+    _require_mates(formats.get(dataset.format), dataset.options, found)
     # One re-index at a time. Locking the row would do, but a job that ends must not have to wait for it.
     session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(dataset_id, 0))))
-    return _begin(session, get(session, dataset_id, keep=True), formats.get(dataset.format), objects)
+    return _begin(session, get(session, dataset_id, keep=True), formats.get(dataset.format), found)
 
 
 def get(session: Session, dataset_id: str, *, keep: bool = False) -> Dataset:
@@ -173,53 +175,55 @@ def _load_sources(path: Path) -> Sources:
     return Sources.load(path)
 
 
-def _expand(source: Source, bucket: str, key: str) -> list[ObjectInfo]:
-    objects = store_for(source).expand(bucket, key, limit=get_settings().max_objects)
-    if _total(objects) == 0:
-        raise EmptyObject(
-            f"s3://{bucket}/{key} holds no bytes", hint="Register it again once something is in it."
-        )
-    return objects
-
-
-def _detect(source: Source, objects: Sequence[ObjectInfo]) -> Format:
-    first = next(each for each in objects if each.size_bytes)
+def _detect(found: Listing) -> Format:
+    first = next(each for each in found.objects if each.size_bytes)
     wanted = ByteRange(0, min(HEAD_BYTES, first.size_bytes))
-    head = store_for(source).read(first.bucket, first.key, wanted, etag=first.etag)
+    head = store_for(found.source).read(first.bucket, first.key, wanted, etag=first.etag)
     return formats.get(formats.detect(first.key, head).format)
 
 
+def _require_mates(form: Format, options: JsonObject, found: Listing) -> None:
+    """Raise InvalidRequest where a dataset of pairs has an object without a mate."""
+    if form.is_paired(options) and len(found.objects) % 2:
+        last = found.objects[-1]
+        raise InvalidRequest(
+            f"expected objects by twos, R1 and R2, as the dataset is paired; found {len(found.objects)}, the last of "
+            f"them s3://{last.bucket}/{last.key}",
+            hint="Give the objects in `uri` as a list: R1, R2, R1, R2, and so on.",
+        )
+
+
 def _insert(session: Session, **values: Any) -> Dataset:
-    made = insert(Dataset).values(**values).on_conflict_do_nothing(index_elements=["uri", "format"])
+    made = insert(Dataset).values(**values).on_conflict_do_nothing(index_elements=["uris_digest", "format"])
     dataset: Dataset | None = session.scalar(made.returning(Dataset))
     if dataset is None:
-        uri, form = values["uri"], values["format"]
-        taken = select(Dataset.id).where(Dataset.uri == uri, Dataset.format == form)
+        digest, form = values["uris_digest"], values["format"]
+        taken = select(Dataset.id).where(Dataset.uris_digest == digest, Dataset.format == form)
         existing = session.scalar(taken)
         raise AlreadyRegistered(
-            f"{uri} is registered as {form}",
+            f"{listing.shown(values['uris'])} is registered as {form}",
             hint=f"Use it, or POST /v1/datasets/{existing}/index to index it again.",
             dataset=existing,
         )
     return dataset
 
 
-def _begin(session: Session, dataset: Dataset, form: Format, objects: Sequence[ObjectInfo]) -> Job:
+def _begin(session: Session, dataset: Dataset, form: Format, found: Listing) -> Job:
     number = generations.next_number(session, dataset.id)
-    job = jobs.begin(session, dataset.id, number, bytes_total=_total(objects))
+    job = jobs.begin(session, dataset.id, number, bytes_total=found.size_bytes)
     if dataset.generation is None:
         generations.forget_failed(session, dataset.id)
         dataset.state, dataset.error = "registered", None
-        dataset.n_objects, dataset.size_bytes = len(objects), _total(objects)
-    generations.begin(session, dataset.id, number, kind=form.kind, objects=objects)
+        dataset.n_objects, dataset.size_bytes = len(found.objects), found.size_bytes
+    generations.begin(session, dataset.id, number, kind=form.kind, objects=found.objects)
     return job
 
 
 def _filtered(wanted: Filter) -> Select[Dataset]:
     query = select(Dataset)
     if wanted.q:
-        tags = func.array_to_string(Dataset.tags, " ", type_=Text)
-        fields = (Dataset.name, Dataset.uri, tags)
+        lists = (func.array_to_string(each, " ", type_=Text) for each in (Dataset.uris, Dataset.tags))
+        fields = (Dataset.name, *lists)
         query = query.where(or_(*(each.icontains(wanted.q, autoescape=True) for each in fields)))
     if wanted.format is not None:
         query = query.where(Dataset.format == wanted.format)
@@ -228,17 +232,3 @@ def _filtered(wanted: Filter) -> Select[Dataset]:
     if wanted.tags:
         query = query.where(Dataset.tags.contains(list(wanted.tags)))
     return query
-
-
-def _default_name(bucket: str, key: str) -> str:
-    """Name a dataset after the end of its key; after folder and pattern where the end is a pattern."""
-    steps = [step for step in key.split("/") if step]
-    if not steps:
-        return bucket
-    name = "/".join(steps[-2:] if has_wildcard(steps[-1]) else steps[-1:])
-    printable = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name)
-    return printable[-MAX_NAME_LENGTH:].strip() or bucket
-
-
-def _total(objects: Sequence[ObjectInfo]) -> int:
-    return sum(each.size_bytes for each in objects)

@@ -75,11 +75,15 @@ class Base(DeclarativeBase):
 
 
 class Dataset(Base):
-    """A registered, ordered set of objects of one format."""
+    """A registered, ordered set of objects of one format.
+
+    `uris` are as they were registered, in their order; `uris_digest` is what makes them unique, as PostgreSQL's
+    indexes hold no long values.
+    """
 
     __tablename__ = "dataset"
     __table_args__ = (
-        UniqueConstraint("uri", "format"),
+        UniqueConstraint("uris_digest", "format"),
         _one_of("state", DATASET_STATES),
         Index("ix_dataset_created_at_id", "created_at", "id"),
         Index("ix_dataset_state_created_at_id", "state", "created_at", "id"),
@@ -89,7 +93,8 @@ class Dataset(Base):
 
     id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]
-    uri: Mapped[str]
+    uris: Mapped[list[str]]
+    uris_digest: Mapped[bytes]
     source: Mapped[str]
     format: Mapped[str]
     compression: Mapped[str | None]

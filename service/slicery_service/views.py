@@ -113,7 +113,8 @@ def _dataset(
     return {
         "id": dataset.id,
         "name": dataset.name,
-        "uri": dataset.uri,
+        "uri": dataset.uris[0],
+        "uris": dataset.uris,
         "source": dataset.source,
         "format": dataset.format,
         "compression": dataset.compression,

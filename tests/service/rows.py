@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from slicery_service import generations, jobs
+from slicery_service import generations, jobs, listing
 from slicery_service.ids import new_id
 from slicery_service.models import Dataset, Generation, IndexDraft, IndexSegment, Job, StoredObject
 from slicery_service.sources import ObjectInfo
@@ -31,10 +31,12 @@ def objects(n: int = 1, *, size_bytes: int = SIZE_BYTES) -> list[ObjectInfo]:
 
 def add_dataset(session: Session, **fields: Any) -> tuple[Dataset, Job]:
     """A dataset of one object with its first job, queued; committed."""
+    uris = [f"s3://bucket/{new_id('u')}"]
     values: dict[str, Any] = {
         "id": new_id("d"),
         "name": "reads",
-        "uri": f"s3://bucket/{new_id('u')}",
+        "uris": uris,
+        "uris_digest": listing.digest(fields.get("uris", uris)),
         "source": "test",
         "format": "fastq",
         "state": "registered",

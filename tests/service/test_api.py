@@ -57,6 +57,20 @@ class TestDatasets:
         answer = client.post("/v1/datasets", json={"uri": put("reads.fastq", FASTQ)})
         assert (answer.status_code, answer.json()["job"]["state"]) == (201, "queued")
 
+    def test_a_list_of_uris_is_one_dataset(self, client: httpx.Client, put: Put):
+        uris = [put("b.fastq", FASTQ), put("a.fastq", FASTQ)]
+        body = client.post("/v1/datasets", json={"uri": uris}).json()
+        assert (body["uri"], body["uris"], body["n_objects"]) == (uris[0], uris, 2)
+        assert [each["uri"] for each in body["objects"]] == uris
+        again = client.post("/v1/datasets", json={"uri": uris})
+        assert (again.status_code, again.json()["dataset"]) == (409, body["id"])
+
+    @pytest.mark.parametrize("uri", [[], [""], ["s3://b/x", 7], {"s3": 1}, None, "s3://b/" + "x" * 2048])
+    def test_what_is_neither_a_uri_nor_a_list_of_them_is_refused(self, client: httpx.Client, uri: object):
+        answer = client.post("/v1/datasets", json={"uri": uri})
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid-request")
+        assert answer.json()["errors"][0]["at"].startswith("body.uri")
+
     def test_registering_twice_names_the_first(self, client: httpx.Client, put: Put, broker: redis.Redis):
         uri = put("reads.fastq", FASTQ)
         first = client.post("/v1/datasets", json={"uri": uri}).json()

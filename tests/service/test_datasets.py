@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from slicery_service import datasets, db, jobs
+from slicery_service.config import get_settings
 from slicery_service.datasets import Filter, Registration
 from slicery_service.errors import (
     AlreadyRegistered,
@@ -27,14 +29,15 @@ from slicery_service.models import Dataset, Job, StoredObject
 from slicery_service.views import dataset_view, dataset_views
 
 from . import rows
+from .conftest import write_sources
 
 FASTQ = b"@read1\nACGT\n+\nIIII\n"
 
 Put = Callable[[str, bytes], str]
 
 
-def register(session: Session, uri: str, **fields: Any) -> Dataset:
-    dataset, _ = datasets.register(session, Registration(uri=uri, **fields), key_id="k_1")
+def register(session: Session, *uris: str, **fields: Any) -> Dataset:
+    dataset, _ = datasets.register(session, Registration(uris, **fields), key_id="k_1")
     session.commit()
     return dataset
 
@@ -44,8 +47,8 @@ class TestRegister:
         uri = put("reads.fastq", FASTQ)
         dataset = register(session, uri)
         job = session.scalars(select(Job)).one()
-        assert (dataset.uri, dataset.name, dataset.format, dataset.source) == (
-            uri,
+        assert (dataset.uris, dataset.name, dataset.format, dataset.source) == (
+            [uri],
             "reads.fastq",
             "fastq",
             "test",
@@ -89,7 +92,8 @@ class TestRegister:
         uri = put("a.txt", b"a\n")
         with pytest.raises(InvalidRequest):
             register(session, uri, options={"encoding": "ebcdic"})
-        assert register(session, uri, options={"encoding": "latin-1"}).options == {"encoding": "latin-1"}
+        options = {"encoding": "latin-1", "boundary": "word"}
+        assert register(session, uri, options=options).options == options
 
     def test_an_object_without_bytes_is_refused(self, session: Session, put: Put):
         with pytest.raises(EmptyObject):
@@ -120,7 +124,7 @@ class TestRegister:
         def run() -> None:
             try:
                 with db.transaction() as own:
-                    outcomes.append(datasets.register(own, Registration(uri=uri), key_id=None)[0].id)
+                    outcomes.append(datasets.register(own, Registration([uri]), key_id=None)[0].id)
             except AlreadyRegistered as problem:
                 outcomes.append("taken " + problem.extensions["dataset"])
 
@@ -131,6 +135,72 @@ class TestRegister:
             thread.join()
         made, taken = sorted(outcomes)
         assert taken == "taken " + made
+
+    def test_a_list_of_uris_is_one_dataset_in_the_order_of_the_list(self, session: Session, put: Put):
+        prefix = put("z.fastq", FASTQ).removesuffix("z.fastq")
+        for key in ("run/b.fastq", "run/a.fastq", "c.fastq"):
+            put(key, FASTQ)
+        uris = [prefix + end for end in ("z.fastq", "run/*.fastq", "c.fastq")]
+        dataset = register(session, *uris)
+        found = session.scalars(select(StoredObject).order_by(StoredObject.ordinal)).all()
+        keys = [f"s3://{each.bucket}/{each.key}".removeprefix(prefix) for each in found]
+        assert keys == ["z.fastq", "run/a.fastq", "run/b.fastq", "c.fastq"]
+        assert (dataset.uris, dataset.name) == (uris, "z.fastq and 2 more")
+        assert (dataset.n_objects, dataset.size_bytes) == (4, 4 * len(FASTQ))
+        view = dataset_view(session, dataset)
+        assert (view["uri"], view["uris"]) == (uris[0], uris)
+
+    def test_a_list_is_registered_once_per_format_and_in_another_order_it_is_another(
+        self, session: Session, put: Put
+    ):
+        uris = [put("a.fastq", FASTQ), put("b.fastq", FASTQ)]
+        first = register(session, *uris)
+        with pytest.raises(AlreadyRegistered, match=r"a\.fastq and 1 more is registered") as caught:
+            register(session, *uris)
+        session.rollback()
+        assert caught.value.extensions == {"dataset": first.id}
+        assert register(session, *reversed(uris)).id != first.id
+        assert register(session, uris[0]).id != first.id
+
+    def test_very_long_lists_are_told_apart(self, session: Session, put: Put):
+        uris = [put(f"{number}{'x' * 200}.fastq", FASTQ) for number in range(40)]
+        first = register(session, *uris)
+        with pytest.raises(AlreadyRegistered):
+            register(session, *uris)
+        session.rollback()
+        assert register(session, *uris[:-1]).id != first.id
+
+    def test_an_object_that_is_named_twice_is_refused(self, session: Session, put: Put):
+        uri = put("run/a.fastq", FASTQ)
+        for uris in ([uri, uri], [uri, uri.replace("a.fastq", "")]):
+            with pytest.raises(InvalidRequest, match=f"{uri} is named twice"):
+                register(session, *uris)
+
+    def test_more_objects_than_allowed_are_refused_over_the_whole_list(
+        self, session: Session, put: Put, monkeypatch: pytest.MonkeyPatch
+    ):
+        uris = [put(f"{number}.fastq", FASTQ) for number in range(3)]
+        monkeypatch.setenv("SLICERY_MAX_OBJECTS", "2")
+        get_settings.cache_clear()
+        with pytest.raises(InvalidRequest, match="mean 3 objects, and this service allows 2"):
+            register(session, *uris)
+        assert register(session, *uris[:2]).n_objects == 2
+
+    def test_objects_of_two_sources_are_refused(
+        self, session: Session, put: Put, monkeypatch: pytest.MonkeyPatch, servers: Any, tmp_path: Path
+    ):
+        uris = [put("a.fastq", FASTQ), "s3://elsewhere/b.fastq"]
+        path = tmp_path / "two.toml"
+        path.write_text(
+            write_sources(tmp_path, servers.s3).read_text()
+            + '[sources.other]\nallow = ["elsewhere"]\ncredentials = "anonymous"\n'
+        )
+        monkeypatch.setenv("SLICERY_SOURCES_FILE", str(path))
+        get_settings.cache_clear()
+        with pytest.raises(
+            InvalidRequest, match=r"is in source test and s3://elsewhere/b\.fastq in source other"
+        ):
+            register(session, *uris)
 
     def test_a_refused_registration_leaves_no_row(self, session: Session, put: Put):
         with pytest.raises(InvalidRequest):
@@ -190,9 +260,9 @@ class TestPage:
             self.names(session, cursor=cursor)
 
     def test_text_is_found_in_name_uri_and_tags_without_regard_to_case(self, session: Session):
-        rows.add_dataset(session, name="Alpha", uri="s3://b/1", tags=["Human"])
-        rows.add_dataset(session, name="beta", uri="s3://b/ALPHA/2", tags=[])
-        rows.add_dataset(session, name="gamma", uri="s3://b/3", tags=["mouse"])
+        rows.add_dataset(session, name="Alpha", uris=["s3://b/1"], tags=["Human"])
+        rows.add_dataset(session, name="beta", uris=["s3://b/ALPHA/2"], tags=[])
+        rows.add_dataset(session, name="gamma", uris=["s3://b/3"], tags=["mouse"])
         assert self.names(session, q="alpha") == ["beta", "Alpha"]
         assert self.names(session, q="human") == ["Alpha"]
 

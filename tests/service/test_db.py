@@ -11,11 +11,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from alembic import command
 from sqlalchemy import make_url, text
 
-from slicery_service import db
+from slicery_service import db, listing
 from slicery_service.config import get_settings
 from slicery_service.db import DatabaseUnavailable, SettingError
+from slicery_service.models import Dataset
 
 FORK = """
 import os
@@ -77,14 +79,33 @@ def test_a_database_without_tables_is_not_ready_and_says_what_to_run(fresh_datab
 
 
 def test_starts_that_migrate_at_the_same_time_do_not_disturb_each_other(fresh_database: None):
-    command = [sys.executable, "-c", "from slicery_service import db; print(db.migrate())"]
+    call = [sys.executable, "-c", "from slicery_service import db; print(db.migrate())"]
 
     def run(_: int) -> str:
-        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+        return subprocess.run(call, check=True, capture_output=True, text=True, timeout=60).stdout
 
     with ThreadPoolExecutor() as pool:
         assert set(pool.map(run, range(3))) == {db.head() + "\n"}
     db.check()
+
+
+def test_datasets_of_the_first_schema_keep_their_uri(fresh_database: None):
+    command.upgrade(db._alembic_config(), "0001")
+    row = {"id": "d_1", "uri": "s3://b/é", "name": "n", "source": "s", "format": "text", "state": "indexed"}
+    with db.transaction() as session:
+        columns = ", ".join(row)
+        values = ", ".join(f":{name}" for name in row)
+        session.execute(
+            text(f"INSERT INTO dataset ({columns}, size_bytes, n_objects) VALUES ({values}, 1, 1)"), row
+        )
+    db.migrate()
+    with db.transaction() as session:
+        dataset = session.get(Dataset, "d_1")
+        assert dataset is not None
+        assert (dataset.uris, dataset.uris_digest) == (["s3://b/é"], listing.digest(["s3://b/é"]))
+    command.downgrade(db._alembic_config(), "0001")
+    with db.transaction() as session:
+        assert session.scalar(text("SELECT uri FROM dataset")) == "s3://b/é"
 
 
 def test_the_migrations_are_found_in_the_installed_package_too(tmp_path: Path):

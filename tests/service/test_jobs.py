@@ -30,7 +30,7 @@ class TestClaim:
         claim = jobs.claim(session, job.id, NOW)
         assert claim is not None
         assert (claim.dataset_id, claim.generation, claim.attempts) == (dataset.id, 1, 1)
-        assert (claim.format, claim.uri, claim.options) == ("fastq", dataset.uri, {"encoding": "utf-8"})
+        assert (claim.format, claim.uris, claim.options) == ("fastq", dataset.uris, {"encoding": "utf-8"})
         assert (job.state, job.started_at, job.heartbeat_at) == ("running", NOW, NOW)
         assert fresh(session, dataset).state == "indexing"
 

@@ -43,10 +43,10 @@ def register(body: RegistrationBody, principal: Writer, response: Response) -> A
     """Look the objects up, detect the format unless it is given, and enqueue a job that indexes them.
 
     The objects are read in place and never copied or changed. `Location` names the dataset; follow its job
-    with GET /v1/datasets/{id}/events. A URI that is registered with this format already answers 409, with
+    with GET /v1/datasets/{id}/events. What is registered with this format already answers 409, with
     the id of its dataset in `dataset`.
     """
-    request = datasets.Registration(**body.model_dump())
+    request = datasets.Registration(uris=body.uri, **body.model_dump(exclude={"uri"}))
     with transaction() as session:
         dataset, job = datasets.register(session, request, key_id=principal.key_id)
         view = dataset_view(session, dataset)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from slicery_service.api.problems import ProblemBody
 from slicery_service.keys import Scope
@@ -27,14 +27,32 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+MOST_URIS = 1000
+
+Uri = Annotated[str, Field(min_length=1, max_length=2048)]
+_URI_SCHEMA = {"type": "string", "minLength": 1, "maxLength": 2048}
+OneOrMoreUris = Annotated[
+    list[Uri],
+    Field(min_length=1, max_length=MOST_URIS),
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                _URI_SCHEMA,
+                {"type": "array", "items": _URI_SCHEMA, "minItems": 1, "maxItems": MOST_URIS},
+            ]
+        }
+    ),
+]
+
+
 class RegistrationBody(Body):
     """What to register."""
 
-    uri: str = Field(
-        min_length=1,
-        max_length=2048,
+    uri: OneOrMoreUris = Field(
         description="an object (`s3://bucket/key`), a folder (`s3://bucket/run7/`) or a pattern "
-        "(`s3://bucket/run7/*.fastq.gz`); several objects make one dataset, in the order of their keys",
+        "(`s3://bucket/run7/*.fastq.gz`), or a list of such; several objects make one dataset, in the order of "
+        "the list, and within a folder or pattern in the order of their keys",
         examples=["s3://lab/run7/reads.fastq.gz"],
     )
     format: str | None = Field(
@@ -124,7 +142,8 @@ class DatasetView(BaseModel):
 
     id: str
     name: str
-    uri: str
+    uri: str = Field(description="the first of `uris`")
+    uris: list[str] = Field(description="what was registered: objects, folders or patterns, in their order")
     source: str
     format: str
     compression: str | None = Field(description="none, gzip, bgzf or mixed; null until it is indexed")
