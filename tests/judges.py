@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import dnaio
 import pysam
@@ -37,6 +41,26 @@ def reads_by_pysam(text: bytes) -> list[Read]:
 def lines(text: bytes) -> list[bytes]:
     """Return the lines of a text with their line feeds, as Python's file objects see them."""
     return io.BytesIO(text).readlines()
+
+
+def words(text: bytes) -> list[bytes]:
+    """Return the words of a text."""
+    return text.split()
+
+
+def paragraphs(text: bytes) -> list[bytes]:
+    """Return the paragraphs of a text, without what is blank around them."""
+    return [part.strip() for part in re.split(rb"\n\s*\n", text) if part.strip()]
+
+
+def json_lines(text: bytes) -> list[Any]:
+    """Return the values of JSON Lines, line by line."""
+    return [_json_value(line) for line in text.decode("utf-8-sig").split("\n") if line.strip(" \t\r")]
+
+
+@lru_cache(1 << 14)
+def _json_value(line: str) -> Any:
+    return json.loads(line)
 
 
 def gunzipped(file: bytes) -> bytes:
@@ -70,3 +94,28 @@ def on_disk(content: bytes, suffix: str) -> Iterator[Path]:
         file.write(content)
         file.flush()
         yield Path(file.name)
+
+
+def sequences_by_dnaio(text: bytes) -> list[tuple[str, str]]:
+    """Read FASTA with dnaio: header line and residues."""
+    with dnaio.open(io.BytesIO(text), fileformat="fasta") as file:
+        return [(each.name, each.sequence) for each in file]
+
+
+def sequences_by_pysam(text: bytes) -> list[tuple[str, str]]:
+    """Read FASTA with htslib's kseq: header line and residues."""
+    with on_disk(text, ".fa") as path, pysam.FastxFile(str(path)) as file:
+        return [
+            (f"{each.name} {each.comment}" if each.comment else each.name, each.sequence or "")
+            for each in file
+        ]
+
+
+@contextmanager
+def faidx(text: bytes) -> Iterator[pysam.FastaFile]:
+    """Open FASTA as `samtools faidx` indexes it; an error where its lines are not regular."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "text.fa")
+        path.write_bytes(text)
+        with pysam.FastaFile(str(path)) as file:
+            yield file

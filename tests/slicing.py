@@ -5,20 +5,18 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import Any
 
 from slicery.ticket import Records, Trim
 from slicery_service import formats
 from slicery_service.byterange import ByteRange
-from slicery_service.compression import sniff
 from slicery_service.planning.registry import planner_of
 from slicery_service.planning.strategies import parse_selection, parse_strategy
-from slicery_service.record_index import RecordIndex, Segment, assemble
-from slicery_service.slicing import RecordFormat, slice_files
-from slicery_workers.drafts import Draft, Indexed, NeedsWholeScan, join_stretches
-from slicery_workers.indexing import index_whole, scan_stretch
-from slicery_workers.reader import ObjectReader
+from slicery_service.record_index import RecordIndex
+from slicery_service.slicing import RecordFormat, SliceFile, slice_files
+from slicery_workers.testing import index_bytes
+
+__all__ = ["CutFile", "cut", "fetched_file", "gunzip", "index_bytes"]
 
 
 @dataclass(frozen=True)
@@ -32,37 +30,6 @@ class CutFile:
     take: int | None
     first: int
     count: int
-
-
-def index_bytes(
-    data: bytes, form: str, *, options: Mapping[str, Any] | None = None, stretch: int | None = None
-) -> tuple[RecordIndex, Indexed]:
-    """Index an object held in memory; with `stretch`, in stretches of that many bytes that are then joined."""
-    indexer = entry_points(group="slicery.indexers")[form].load()
-    compression = sniff(data)
-    segments: list[Segment] = []
-    with ObjectReader(lambda r: data[r.start : r.stop], len(data), read_ahead=1) as reader:
-        if stretch is not None and compression != "gzip":
-            try:
-                indexed = _in_stretches(reader, compression, stretch, indexer, options or {}, segments)
-            except NeedsWholeScan:
-                segments.clear()
-                indexed = index_whole(reader, compression, indexer, options or {}, segments.append)
-        else:
-            indexed = index_whole(reader, compression, indexer, options or {}, segments.append)
-    payloads = [segment.to_payload() for segment in segments]
-    index = assemble(indexed.compression, len(data), payloads, indexed.n_records, indexed.text_size)
-    return index, indexed
-
-
-def _in_stretches(reader, compression, stretch, indexer, options, segments) -> Indexed:
-    drafts = (
-        Draft.from_payload(scan_stretch(reader, compression, at, at + stretch, indexer, options).to_payload())
-        for at in range(0, reader.size, stretch)
-    )
-    *found, indexed = join_stretches(drafts, compression, indexer, reader.size)
-    segments.extend(found)
-    return indexed
 
 
 def cut(
@@ -82,20 +49,25 @@ def cut(
     files = slice_files(RecordFormat(form, options or {}), [index], plan, 0, plan.n_slices)
     spans = plan.records(0, plan.n_slices)
     for number, (file,) in enumerate(files):
-        content = b"".join(
-            data[part.start : part.stop] if isinstance(part, ByteRange) else part for part in file.parts
-        )
-        fetched = sum(len(part) for part in file.parts if isinstance(part, ByteRange))
-        text = content if index.compression == "none" else gunzip(content)
-        skip, take = 0, None
-        for step in file.decode:
-            if isinstance(step, Trim):
-                start = step.keep + step.skip
-                assert len(text) >= start + step.take
-                text = text[: step.keep] + text[start : start + step.take]
-            if isinstance(step, Records):
-                skip, take = step.skip, step.take
-        yield CutFile(content, fetched, text, skip, take, *spans[number])
+        yield fetched_file(data, index, file, *spans[number])
+
+
+def fetched_file(data: bytes, index: RecordIndex, file: SliceFile, first: int, count: int) -> CutFile:
+    """Fetch a file's parts from memory and decode them with the standard library."""
+    content = b"".join(
+        data[part.start : part.stop] if isinstance(part, ByteRange) else part for part in file.parts
+    )
+    fetched = sum(len(part) for part in file.parts if isinstance(part, ByteRange))
+    text = content if index.compression == "none" else gunzip(content)
+    skip, take = 0, None
+    for step in file.decode:
+        if isinstance(step, Trim):
+            start = step.keep + step.skip
+            assert len(text) >= start + step.take
+            text = text[: step.keep] + text[start : start + step.take]
+        if isinstance(step, Records):
+            skip, take = step.skip, step.take
+    return CutFile(content, fetched, text, skip, take, first, count)
 
 
 def gunzip(data: bytes) -> bytes:

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
 import typer
 
 import slicery
-from slicery import Dataset, Partition
-from slicery.display import progress_bar, show_fields, show_json, show_table
+from slicery import Client, Dataset, Partition, Slice
+from slicery.display import format_row, progress_bar, show_fields, show_format, show_json, show_table
 from slicery.files import write_file
-from slicery.shell import EXIT_CODES, Commands, Session, parse_object, parse_option, parse_size, set_json
+from slicery.request import format_named, selection_of, strategy_of
+from slicery.shell import (
+    EXIT_CODES,
+    Commands,
+    Session,
+    parse_object,
+    parse_option,
+    parse_size,
+    parse_strategy,
+    set_json,
+)
 
 COPY_BYTES = 1 << 20
 
@@ -21,9 +32,16 @@ JsonOption = Annotated[
     bool, typer.Option("--json", callback=set_json, help="Write JSON, errors as well.", show_default=False)
 ]
 StrategyOption = typer.Option(
-    parser=parse_object, metavar="JSON", help='Any strategy: {"name": "count", "n": 2}.'
+    parser=parse_strategy,
+    metavar="NAME|JSON",
+    help='Any strategy: its name, with --param, or {"name": "count", "n": 2}.',
 )
-SelectionOption = typer.Option(parser=parse_object, metavar="JSON", help="Cut only what this selects.")
+ParamOption = typer.Option(metavar="K=V", help="A parameter of --strategy; may be repeated.")
+SelectOption = typer.Option(metavar="K=V", help="Cut only this: region=chr1:1-1000; may be repeated.")
+SelectionOption = typer.Option(parser=parse_object, metavar="JSON", help="The same as one JSON object.")
+
+
+SOURCE_HELP = "A partition's id; with --select, a dataset's id or name."
 
 
 def _show_version(value: bool) -> None:
@@ -62,7 +80,10 @@ def main(
 def register(
     ctx: typer.Context,
     uri: Annotated[
-        str, typer.Argument(help="s3://bucket/key, or a pattern such as s3://bucket/run7/*.fastq.gz")
+        list[str],
+        typer.Argument(
+            help="s3://bucket/key, or a pattern such as s3://bucket/run7/*.fastq.gz; several make one dataset."
+        ),
     ],
     name: Annotated[str | None, typer.Option(help="What to call it.")] = None,
     format: Annotated[str | None, typer.Option(help="Its format; detected when not given.")] = None,
@@ -77,7 +98,12 @@ def register(
     """Register objects as a dataset and have them indexed."""
     options = dict(map(parse_option, option or []))
     dataset = ctx.obj.client().register(
-        uri, name=name, format=format, tags=tag or [], options=options, exist_ok=exist_ok
+        uri[0] if len(uri) == 1 else uri,
+        name=name,
+        format=format,
+        tags=tag or [],
+        options=options,
+        exist_ok=exist_ok,
     )
     if watch:
         with progress_bar(dataset.name) as progress:
@@ -126,6 +152,8 @@ def partition(
         ),
     ] = None,
     strategy: Annotated[Any, StrategyOption] = None,
+    param: Annotated[list[str] | None, ParamOption] = None,
+    select: Annotated[list[str] | None, SelectOption] = None,
     selection: Annotated[Any, SelectionOption] = None,
     expires_in: Annotated[int | None, typer.Option(help="Lifetime of the URLs in seconds.")] = None,
     ndjson: Annotated[bool, typer.Option("--ndjson", help="Write all tickets, one a line.")] = False,
@@ -137,7 +165,15 @@ def partition(
     chosen += [strategy] if strategy is not None else []
     if len(chosen) != 1:
         raise typer.BadParameter("give exactly one of --count, --records, --bytes and --strategy")
-    made = ctx.obj.client().dataset(dataset).partition(chosen[0], selection=selection, expires_in=expires_in)
+    if param and strategy is None:
+        raise typer.BadParameter("give the strategy's name too", param_hint="--param")
+    client = ctx.obj.client()
+    found = client.dataset(dataset)
+    if param:
+        own = strategy_of(format_named(client.formats(), found.format), strategy["name"], param)
+        chosen = [{**strategy, **own}]
+    wanted = _selection(client, found, select, selection)
+    made = found.partition(chosen[0], selection=wanted, expires_in=expires_in)
     if ndjson:
         for item in made.stream():
             show_json(item.to_json())
@@ -148,19 +184,25 @@ def partition(
 @app.command()
 def get(
     ctx: typer.Context,
-    partition: Annotated[str, typer.Argument(help="A partition's id.")],
-    index: Annotated[int, typer.Argument(min=0, help="The slice's number, from 0.")],
+    source: Annotated[str, typer.Argument(metavar="PARTITION|DATASET", help=SOURCE_HELP)],
     output: Annotated[str, typer.Option("--output", "-o", help="File or folder to write to; - is stdout.")],
+    index: Annotated[int | None, typer.Argument(min=0, help="The slice's number, from 0.")] = None,
+    select: Annotated[list[str] | None, SelectOption] = None,
+    selection: Annotated[Any, SelectionOption] = None,
     decoded: Annotated[
         bool, typer.Option("--decoded", help="The records' bytes without compression.")
     ] = False,
     raw: Annotated[bool, typer.Option("--raw", help="The parts as fetched, untrimmed.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write one slice's records as a valid file of their format."""
-    item = ctx.obj.client().slice(partition, index)
+    """Write one slice's records, or what is selected of a dataset, as a valid file of their format."""
     if decoded and raw:
         raise typer.BadParameter("choose one of --decoded and --raw")
+    client = ctx.obj.client()
+    whole = _selected(client, source, select, selection)
+    if (index is None) == (whole is None):
+        raise typer.BadParameter("give a partition and the number of a slice, or a dataset and --select")
+    item = whole if whole is not None else client.slice(source, index)
     if output == "-":
         opener = item.open if decoded else item.open_raw if raw else item.open_file
         _copy_to_stdout(opener())
@@ -173,23 +215,64 @@ def get(
         except ValueError as exc:
             raise typer.BadParameter(str(exc), param_hint="--output") from exc
     if as_json and output != "-":
-        show_json({"output": output, "index": index, "records": item.count})
+        show_json({"output": output, "index": item.index, "records": item.count})
 
 
 @app.command()
 def cat(
     ctx: typer.Context,
-    partition: Annotated[str, typer.Argument(help="A partition's id.")],
+    source: Annotated[str, typer.Argument(metavar="PARTITION|DATASET", help=SOURCE_HELP)],
     indexes: Annotated[
         list[int] | None, typer.Argument(metavar="[INDEX]...", min=0, help="Numbers of slices, from 0.")
     ] = None,
+    select: Annotated[list[str] | None, SelectOption] = None,
+    selection: Annotated[Any, SelectionOption] = None,
     as_json: JsonOption = False,  # noqa: ARG001 its callback has set how errors are written
 ) -> None:
-    """Write slices' decoded bytes to standard output: those named, or all, in order."""
+    """Write decoded bytes to standard output: of the slices named, of all, or what is selected of a dataset."""
     client = ctx.obj.client()
-    chosen = (client.slice(partition, n) for n in indexes) if indexes else client.partition(partition)
+    whole = _selected(client, source, select, selection)
+    if whole is not None and indexes:
+        raise typer.BadParameter("give a partition and numbers of slices, or a dataset and --select")
+    chosen: Iterable[Slice] = [whole] if whole is not None else client.partition(source)
+    if indexes:
+        chosen = (client.slice(source, n) for n in indexes)
     for item in chosen:
         _copy_to_stdout(item.open())
+
+
+@app.command()
+def formats(
+    ctx: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="One of them, with all its parameters.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the formats, with their strategies and selections."""
+    found = [form for form in ctx.obj.client().formats()["formats"] if name is None or form["name"] == name]
+    if not found and name is not None:
+        raise typer.BadParameter(f"the service has no format {name!r}")
+    if as_json:
+        show_json(found if name is None else found[0])
+    elif name is not None:
+        show_format(found[0])
+    else:
+        columns = ("FORMAT", "RECORD", "STRATEGIES", "SELECTIONS", "OPTIONS")
+        show_table(columns, [format_row(form) for form in found])
+
+
+def _selection(client: Client, dataset: Dataset, select: list[str] | None, selection: Any) -> Any:
+    if not select:
+        return selection
+    form = format_named(client.formats(), dataset.format)
+    return {**(selection or {}), **selection_of(form, select)}
+
+
+def _selected(client: Client, source: str, select: list[str] | None, selection: Any) -> Slice | None:
+    """Return what is selected of a dataset as one slice; None where nothing is to be selected."""
+    if not select and selection is None:
+        return None
+    dataset = client.dataset(source)
+    return dataset.partition("count", n=1, selection=_selection(client, dataset, select, selection))[0]
 
 
 def _copy_to_stdout(stream: BinaryIO) -> None:
@@ -206,6 +289,8 @@ def _show_dataset(dataset: Dataset, as_json: bool) -> None:
     counted = None if dataset.n_records is None else f"{dataset.n_records} {dataset.unit}s"
     plain = ("id", "name", "uri", "format", "compression", "state", "generation", "size_bytes")
     fields = {name: body.get(name) for name in plain}
+    if len(dataset.uris) > 1:
+        fields["uri"] = " ".join(dataset.uris)
     error = dataset.error["detail"] if dataset.error else None
     show_fields(
         {**fields, "records": counted, "tags": ", ".join(body.get("tags") or ()) or None, "error": error}

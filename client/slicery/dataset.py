@@ -36,7 +36,13 @@ class Dataset:
 
     @property
     def uri(self) -> str:
+        """The first of `uris`."""
         return str(self._body["uri"])
+
+    @property
+    def uris(self) -> list[str]:
+        """What was registered: objects, folders or patterns, in their order."""
+        return list(self._body.get("uris") or [self.uri])
 
     @property
     def format(self) -> str:

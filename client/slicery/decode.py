@@ -17,7 +17,8 @@ from typing import Any, Protocol, cast
 from slicery import registry
 from slicery.compress import bgzipped, gzipped
 from slicery.errors import DecodeError, InvalidTicket
-from slicery.ticket import Bgunzip, Gunzip, Records, Step, Ticket, Trim
+from slicery.mates import by_twos, interleaved, paired
+from slicery.ticket import Bgunzip, Gunzip, Pair, Records, Region, Step, Ticket, Trim
 
 INFLATED_BLOCK_BYTES = 256 << 10  # one block may inflate a thousandfold; larger ones fall out of the cache
 
@@ -38,22 +39,41 @@ class _Inflater(Protocol):
 def records(ticket: Ticket, read_file: ReadFile) -> Iterator[Any]:
     """Yield the records of a ticket, file by file; `read_file` gives a file's bytes by its ordinal.
 
+    Of files that belong together, a record is a tuple of two.
+
     Raises:
         DecodeError: the bytes are not what the ticket says, down to the number of records.
     """
     n_records = 0
-    for ordinal, file in enumerate(ticket.files):
-        steps, last = _split_steps(ticket.steps_of(file))
-        if last is None:
-            raise InvalidTicket(f"expected the decode steps of {file.name!r} to end with records, found none")
+    dropped = _Dropped()
+    with closing(_all_records(ticket, read_file, dropped)) as found:
+        for record in found:
+            n_records += 1
+            yield record
+    n_records += dropped.n_records
+    if n_records != ticket.records.count:
+        raise DecodeError(f"expected {ticket.records.count} records, found {n_records}")
+
+
+def tables(ticket: Ticket, read_file: ReadFile) -> Iterator[Any]:
+    """Yield the records of each of a ticket's files as an Arrow table, of formats whose decoder makes such.
+
+    Raises:
+        MissingExtra: pyarrow is not installed.
+        DecodeError: the format has no tables, or the bytes are not what the ticket says.
+    """
+    n_records = 0
+    for ordinal in range(len(ticket.files)):
+        steps, last = _steps_before_records(ticket, ordinal)
+        read_table = getattr(registry.decoder(last.format), "table", None)
+        if read_table is None or ticket.is_paired or _selections(ticket.steps_of(ticket.files[ordinal])):
+            raise DecodeError(f"{last.format} records do not make a table; use records()")
         with closing(read_file(ordinal)) as raw:
             header, blocks = split_header(decoded(raw, steps), last.header)
-            decoder = registry.decoder(last.format)
-            found = decoder.records(blocks, last.options, header)
-            for record in islice(found, last.skip, _stop(last)):
-                n_records += 1
-                yield record
+            found = read_table(blocks, last.options, header).slice(last.skip, last.take)
             _drain(blocks)
+        n_records += len(found)
+        yield found
     if n_records != ticket.records.count:
         raise DecodeError(f"expected {ticket.records.count} records, found {n_records}")
 
@@ -62,35 +82,50 @@ def record_bytes(ticket: Ticket, read_file: ReadFile) -> Blocks:
     """Yield the decoded bytes of a ticket's records, as they stand in its files, in blocks.
 
     The header, where there is one, comes once. Where a file's last record lacks its newline and another file
-    follows, the newline is put in.
+    follows, the newline is put in. Of files that belong together, records come in turn.
     """
-    end = b"\n"
-    for ordinal in range(len(ticket.files)):
+    ordinals = range(len(ticket.files))
+    if not ticket.is_paired:
+        yield from joined_bytes(ticket, ordinals, read_file)
+        return
+    for first, second in by_twos(ordinals):
+        spans = (_spans(ticket, ordinal, read_file) for ordinal in (first, second))
+        yield from _gather(interleaved(paired(_names(ticket, first, second), *spans)))
+
+
+def joined_bytes(ticket: Ticket, ordinals: Sequence[int], read_file: ReadFile) -> Blocks:
+    """Yield the decoded bytes of the records in some of a ticket's files, one file after another."""
+    separator = end = _separator(ticket, ordinals)
+    for ordinal in ordinals:
         at_start = True
-        for block in filter(None, file_bytes(ticket, ordinal, read_file, with_header=ordinal == 0)):
-            if at_start and end != b"\n":
-                yield b"\n"
+        for block in filter(None, file_bytes(ticket, ordinal, read_file, with_header=ordinal == ordinals[0])):
+            if at_start and end != separator:
+                yield separator
             yield block
-            at_start, end = False, block[-1:]
+            at_start, end = False, (end + block[-2:])[-len(separator) :]
 
 
 def file_bytes(ticket: Ticket, ordinal: int, read_file: ReadFile, *, with_header: bool = True) -> Blocks:
     """Yield the decoded bytes of the records in one of a ticket's files, in blocks, behind their header."""
-    steps, last = _split_steps(ticket.steps_of(ticket.files[ordinal]))
+    all_steps = ticket.steps_of(ticket.files[ordinal])
+    steps, last = _split_steps(all_steps)
     with closing(read_file(ordinal)) as raw:
         header, blocks = split_header(decoded(raw, steps), last.header if last else 0)
         if with_header and header:
             yield header
-        if last is None or not _drops(last):
+        if last is None or not (_drops(last) or _selections(all_steps)):
             yield from blocks
         else:
-            yield from _gather(_cut_spans(blocks, last))
+            spans = _cut_spans(blocks, last)
+            yield from _gather(_selected(spans, all_steps, last, header, _Dropped()))
             _drain(blocks)
 
 
 def is_exact(steps: Sequence[Step]) -> bool:
     """Tell whether a file holds just its slice's records, so that nothing is trimmed from it."""
-    return not any(isinstance(step, Trim) or (isinstance(step, Records) and _drops(step)) for step in steps)
+    return not any(
+        isinstance(step, Trim | Region) or (isinstance(step, Records) and _drops(step)) for step in steps
+    )
 
 
 def compressed_again(blocks: Blocks, steps: Sequence[Step]) -> Blocks:
@@ -175,10 +210,110 @@ def split_header(blocks: Blocks, size: int) -> tuple[bytes, Blocks]:
     return b"", blocks
 
 
+class _Dropped:
+    """Counts the records that steps behind `records` have dropped."""
+
+    n_records = 0
+
+
+def _all_records(ticket: Ticket, read_file: ReadFile, dropped: _Dropped) -> Generator[Any, None, None]:
+    ordinals = range(len(ticket.files))
+    if not ticket.is_paired:
+        for ordinal in ordinals:
+            yield from _records(ticket, ordinal, read_file, dropped)
+        return
+    for first, second in by_twos(ordinals):
+        found = (_records(ticket, ordinal, read_file, dropped) for ordinal in (first, second))
+        yield from paired(_names(ticket, first, second), *found)
+
+
+def _records(
+    ticket: Ticket, ordinal: int, read_file: ReadFile, dropped: _Dropped
+) -> Generator[Any, None, None]:
+    """Yield the records of one file."""
+    steps, last = _steps_before_records(ticket, ordinal)
+    all_steps = ticket.steps_of(ticket.files[ordinal])
+    with closing(read_file(ordinal)) as raw:
+        header, blocks = split_header(decoded(raw, steps), last.header)
+        decoder = registry.decoder(last.format)
+        if _selections(all_steps):
+            spans = _selected(_cut_spans(blocks, last), all_steps, last, header, dropped)
+            yield from decoder.records(spans, last.options, header)
+        else:
+            yield from islice(decoder.records(blocks, last.options, header), last.skip, _stop(last))
+        _drain(blocks)
+
+
+def _selected(
+    spans: Iterator[bytes], steps: Sequence[Step], last: Records, header: bytes, dropped: _Dropped
+) -> Iterator[bytes]:
+    """Keep the raw bytes of the records that the steps behind `records` keep, and count the others."""
+    for step in _selections(steps):
+        select = getattr(registry.decoder(last.format), "select", None)
+        if select is None:
+            raise InvalidTicket(
+                f"expected no step {step.op} with {last.format} records: they have no such thing"
+            )
+        spans = _less(select(_more(spans, dropped), step, last.options, header), dropped)
+    return spans
+
+
+def _more(spans: Iterator[bytes], dropped: _Dropped) -> Iterator[bytes]:
+    for span in spans:
+        dropped.n_records += 1
+        yield span
+
+
+def _less(spans: Iterator[bytes], dropped: _Dropped) -> Iterator[bytes]:
+    for span in spans:
+        dropped.n_records -= 1
+        yield span
+
+
+def _selections(steps: Sequence[Step]) -> list[Region]:
+    """Return the steps behind `records` that drop some of them."""
+    return [step for step in steps if isinstance(step, Region)]
+
+
+def _spans(ticket: Ticket, ordinal: int, read_file: ReadFile) -> Generator[bytes, None, None]:
+    """Yield the raw bytes of each record of one file."""
+    steps, last = _steps_before_records(ticket, ordinal)
+    with closing(read_file(ordinal)) as raw:
+        _, blocks = split_header(decoded(raw, steps), last.header)
+        yield from _cut_spans(blocks, last)
+        _drain(blocks)
+
+
+def _steps_before_records(ticket: Ticket, ordinal: int) -> tuple[Sequence[Step], Records]:
+    file = ticket.files[ordinal]
+    steps, last = _split_steps(ticket.steps_of(file))
+    if last is None:
+        raise InvalidTicket(f"expected the decode steps of {file.name!r} to end with records, found none")
+    return steps, last
+
+
+def _names(ticket: Ticket, first: int, second: int) -> str:
+    return f"{ticket.files[first].name} and {ticket.files[second].name}"
+
+
 def _split_steps(steps: Sequence[Step]) -> tuple[Sequence[Step], Records | None]:
+    while steps and isinstance(steps[-1], Pair | Region):
+        steps = steps[:-1]
     if steps and isinstance(steps[-1], Records):
         return steps[:-1], steps[-1]
     return steps, None
+
+
+def _separator(ticket: Ticket, ordinals: Sequence[int]) -> bytes:
+    """Return what must stand between the records of two files: a newline, unless the format's decoder says more."""
+    _, last = _split_steps(ticket.steps_of(ticket.files[ordinals[0]]))
+    if last is None or len(ordinals) == 1:
+        return b"\n"
+    try:
+        separator = getattr(registry.decoder(last.format), "separator", None)
+    except DecodeError:  # bytes can be had without a decoder
+        return b"\n"
+    return bytes(separator(last.options)) if separator else b"\n"
 
 
 def _drops(step: Records) -> bool:

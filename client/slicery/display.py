@@ -43,6 +43,45 @@ def show_fields(fields: Mapping[str, object]) -> None:
             typer.echo(f"{name:<{width}}  {text}")
 
 
+def format_row(form: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return a format's line in the list of formats."""
+    members = (form["strategies"], form["selections"], form["options"].get("properties", {}))
+    return (form["name"], form["unit"], *(", ".join(each) for each in members))
+
+
+def show_format(form: Mapping[str, Any]) -> None:
+    """Write what a format is, and the parameters of its strategies, selections and options."""
+    show_fields(
+        {
+            "format": form["name"],
+            "description": form["description"],
+            "record": form["unit"],
+            "suffixes": " ".join(form["suffixes"]) or None,
+            "compressions": " ".join(form["compressions"]),
+        }
+    )
+    rows = [
+        (f"--strategy {name} --param", *row)
+        for name, schema in form["strategies"].items()
+        for row in _members(schema.get("properties", {}), schema.get("required", ()))
+    ]
+    rows += [("--select", *row) for row in _members(form["selections"], ())]
+    options = form["options"]
+    rows += [
+        ("--option", *row) for row in _members(options.get("properties", {}), options.get("required", ()))
+    ]
+    show_table(("WHERE", "NAME", "VALUE", "MEANING"), rows)
+
+
+def _members(
+    schemas: Mapping[str, Mapping[str, Any]], required: Sequence[str]
+) -> Iterator[tuple[str, str, str]]:
+    for name, schema in schemas.items():
+        if "const" not in schema:
+            value = "required" if name in required else f"{json.dumps(schema.get('default'))}"
+            yield name, value, str(schema.get("description", ""))
+
+
 def show_error(exc: SliceryError | OSError, *, as_json: bool) -> None:
     """Write an error to standard error as one line, or as one JSON document."""
     if as_json:

@@ -23,6 +23,9 @@ class Decoder(Protocol):
 
     Blocks are bytes of any size, cut anywhere. An error is raised when its record is reached, not before, as
     the bytes after the records that a slice keeps may be cut off.
+
+    A decoder may also have `separator(options) -> bytes`: what must stand between the records of two files that
+    are joined, where a newline does not end a record.
     """
 
     unit: str

@@ -76,12 +76,12 @@ def exit_code(exc: BaseException) -> int:
     return next((code for code, kinds in codes if isinstance(exc, kinds)), 1)
 
 
-def parse_size(text: str) -> int:
+def parse_size(text: str, error: type[Exception] = typer.BadParameter) -> int:
     """Read a size in bytes: 1000000, 500kB, 64MiB, 1.5GiB."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", text.strip())
     unit = UNITS.get(match[2].upper()) if match else None
     if match is None or unit is None:
-        raise typer.BadParameter(f"expected a size such as 64MiB, 500kB or 1000000, found {text!r}")
+        raise error(f"expected a size such as 64MiB, 500kB or 1000000, found {text!r}")
     return int(float(match[1]) * unit) if "." in match[1] else int(match[1]) * unit
 
 
@@ -102,11 +102,22 @@ def parse_object(text: str) -> dict[str, Any]:
     return value
 
 
-def parse_option(text: str) -> tuple[str, Any]:
-    """Read k=v; a value that is JSON is taken as such, anything else as a string."""
+def parse_strategy(text: str) -> dict[str, Any]:
+    """Read a strategy: its name, or a JSON object."""
+    return parse_object(text) if not text.isidentifier() else {"name": text}
+
+
+def split_member(text: str) -> tuple[str, str]:
+    """Read k=v, with v as it stands."""
     name, equals, value = text.partition("=")
     if not (name and equals):
-        raise typer.BadParameter(f"expected k=v, found {text!r}", param_hint="--option")
+        raise typer.BadParameter(f"expected k=v, found {text!r}")
+    return name, value
+
+
+def parse_option(text: str) -> tuple[str, Any]:
+    """Read k=v; a value that is JSON is taken as such, anything else as a string."""
+    name, value = split_member(text)
     try:
         return name, json.loads(value)
     except ValueError:

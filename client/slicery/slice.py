@@ -7,7 +7,7 @@ import io
 import json
 import os
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
@@ -21,6 +21,9 @@ from slicery.files import write_file
 from slicery.ticket import JsonObject, Ticket
 
 if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
     from slicery.transport import Transport
 
 READ_BUFFER_BYTES = 256 << 10
@@ -115,7 +118,7 @@ class Slice:
         return self.ticket.expires_at
 
     def records(self) -> Iterator[Any]:
-        """Yield the records, as the format's decoder gives them.
+        """Yield the records, as the format's decoder gives them; of paired reads, tuples of two.
 
         Raises:
             FetchError: a part could not be fetched; DatasetChanged when the object is no longer the same.
@@ -123,12 +126,29 @@ class Slice:
         """
         return self._noted(decode.records(self.ticket, self._reader()))
 
+    def to_arrow(self) -> pa.Table:
+        """Return the records as an Arrow table, held in memory; its schema is the same for all slices.
+
+        Raises:
+            MissingExtra: pyarrow is not installed.
+            DecodeError: the format has no tables, or the bytes are not what the ticket says.
+        """
+        from slicery.tables import joined
+
+        return joined(self._noted(decode.tables(self.ticket, self._reader())))
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the records as a data frame, held in memory; its columns have the same types in all slices."""
+        from slicery.tables import to_pandas
+
+        return to_pandas(self.to_arrow())
+
     def open(self) -> io.BufferedReader:
-        """Open the decoded bytes of the records as a binary file, read as they come."""
+        """Open the decoded bytes of the records as a binary file, read as they come; mates come in turn."""
         return io.BufferedReader(_BlockFile(self._decoded()), READ_BUFFER_BYTES)
 
     def bytes(self) -> builtins.bytes:
-        """Return the decoded bytes of the records, as they stand in the file."""
+        """Return the decoded bytes of the records, as they stand in the file; mates come in turn."""
         return b"".join(self._decoded())
 
     def raw(self) -> builtins.bytes:
@@ -151,11 +171,14 @@ class Slice:
         """Write the slice's records as a valid file of its format; it appears under its name when whole.
 
         What needs no trimming is written as it was fetched, the rest is trimmed and compressed again; with
-        `raw` all is written as fetched. A folder gets each file under its ticket's name. Elsewhere a slice of
-        several files is written as one, which takes that they are of one media type. Returns the paths.
+        `raw` all is written as fetched. A folder gets each file under its ticket's name, of pairs one file of all
+        first mates and one of all second ones. Elsewhere a slice of several files is written as one, with mates in
+        turn, which takes that they are of one media type. Returns the paths.
         """
         path = Path(path)
         files = self.ticket.files
+        if path.is_dir() and self.ticket.is_paired and not raw:
+            return self._mates_to_files(path)
         if path.is_dir():
             targets = [path / name for name in _file_names([file.name for file in files])]
             for ordinal, target in enumerate(targets):
@@ -167,6 +190,21 @@ class Slice:
             )
         write_file(path, self._raw() if raw else self._whole_file())
         return [path]
+
+    def _mates_to_files(self, folder: Path) -> list[Path]:
+        """Write the first mates into one file and the second ones into another."""
+        files = self.ticket.files
+        targets = [folder / name for name in _file_names([file.name for file in files[:2]])]
+        for first, target in enumerate(targets):
+            write_file(target, self._noted(self._joined(range(first, len(files), 2), self._reader())))
+        return targets
+
+    def _joined(self, ordinals: Sequence[int], read_file: decode.ReadFile) -> Iterator[builtins.bytes]:
+        """Yield one file with the records of some files, compressed as the first of them is."""
+        if len(ordinals) == 1:
+            return self._file(ordinals[0], read_file, raw=False)
+        steps = self.ticket.steps_of(self.ticket.files[ordinals[0]])
+        return decode.compressed_again(decode.joined_bytes(self.ticket, ordinals, read_file), steps)
 
     def _decoded(self) -> Iterator[builtins.bytes]:
         return self._noted(decode.record_bytes(self.ticket, self._reader()))

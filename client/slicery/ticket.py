@@ -11,6 +11,10 @@ The decode vocabulary is closed:
     records(format, skip, take, header)
                                 behind a header of `header` bytes, parse as records of `format`, drop `skip` of
                                 them, keep the next `take`
+    region(contig, start, stop, also)
+                                keep the records that overlap a region of a genome, or one of those in `also`
+    pair                        the records of this file and of the next one belong together, one of each; so all
+                                files of the ticket do, by twos
 
 A ticket's `decode` holds for each of its files, unless a file brings a `decode` of its own.
 """
@@ -98,7 +102,42 @@ class Records:
         return body
 
 
-Step = Gunzip | Bgunzip | Trim | Records
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Keep the records of `contig` that overlap the positions `start` up to `stop`, from 0 and half-open.
+
+    None is an open end; without `start`, also what lies before the first base. `also` holds more regions, as
+    (contig, start, stop): a record is kept when it overlaps any.
+    """
+
+    contig: str
+    start: int | None = None
+    stop: int | None = None
+    also: tuple[tuple[str, int | None, int | None], ...] = ()
+    op: ClassVar[str] = "region"
+
+    def to_json(self) -> JsonObject:
+        body: JsonObject = {"op": self.op, "contig": self.contig}
+        if self.start is not None:
+            body["start"] = self.start
+        if self.stop is not None:
+            body["stop"] = self.stop
+        if self.also:
+            body["also"] = [list(each) for each in self.also]
+        return body
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Put the records of two files together, one of each: the first and the second file, the third and fourth."""
+
+    op: ClassVar[str] = "pair"
+
+    def to_json(self) -> JsonObject:
+        return {"op": self.op}
+
+
+Step = Gunzip | Bgunzip | Trim | Records | Region | Pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +238,11 @@ class Ticket:
     decode: tuple[Step, ...]
     expires_at: datetime
     links: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_paired(self) -> bool:
+        """Whether the records of each two files belong together."""
+        return any(Pair() in self.steps_of(file) for file in self.files)
 
     def steps_of(self, file: TicketFile) -> tuple[Step, ...]:
         """Return the decode steps that hold for one of this ticket's files."""
@@ -318,6 +362,11 @@ def _step(item: Mapping[str, Any]) -> Step:
                 item.get("options", {}),
                 item.get("header", 0),
             )
+        case "pair":
+            return Pair()
+        case "region":
+            also = tuple((contig, start, stop) for contig, start, stop in item.get("also", ()))
+            return Region(item["contig"], item.get("start"), item.get("stop"), also)
         case unknown:
             raise UnsupportedTicket(
                 f"the ticket asks for the decode step {unknown!r}, which this client does not know; "

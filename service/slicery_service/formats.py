@@ -39,7 +39,9 @@ class Format:
     `looks_like` tells from the first uncompressed bytes whether they can be of this format. What the
     `decoder_options` name in a dataset's summary goes with each of its tickets. `strategies` are those that it has
     besides the universal ones, and `selection` is a model whose members are what it can select by; a planner of
-    the same name (`slicery.planners`) knows them.
+    the same name (`slicery.planners`) knows them. Where an option says what a record is, `unit_option` names it:
+    its value is the word then. `pair_option` is the one that makes each two objects mates: the first records of
+    both are one record, a pair, and so on; its indexer and its planner know of it.
     """
 
     name: str
@@ -53,6 +55,17 @@ class Format:
     decoder_options: tuple[str, ...] = ()
     strategies: Mapping[str, type[BaseModel]] = field(default_factory=dict)
     selection: type[BaseModel] | None = None
+    unit_option: str | None = None
+    pair_option: str | None = None
+
+    def unit_of(self, options: Mapping[str, Any]) -> str:
+        """Return the word for one record of a dataset that was registered with these options."""
+        word = str(options.get(self.unit_option, self.unit)) if self.unit_option else self.unit
+        return f"{word} pair" if self.is_paired(options) else word
+
+    def is_paired(self, options: Mapping[str, Any]) -> bool:
+        """Tell whether each two objects of a dataset that was registered with these options hold mates."""
+        return self.pair_option is not None and bool(options.get(self.pair_option))
 
     @property
     def all_strategies(self) -> Mapping[str, type[BaseModel]]:
@@ -101,7 +114,7 @@ def detect(key: str, head: bytes) -> Detection:
 
     A telling suffix outweighs the content, so that a damaged FASTQ fails as FASTQ instead of passing as text.
     """
-    text, stem = peek(head), _without_compression_suffix(key.lower())
+    text, stem = peek(head), without_compression_suffix(key.lower())
     ranked = sorted(all_formats(), key=lambda each: _score(each, stem, text), reverse=True)
     if not ranked or _score(ranked[0], stem, text) <= 0:
         raise UnknownFormat(
@@ -134,7 +147,8 @@ def _score(each: Format, stem: str, text: bytes) -> int:
     return named + (3 if each.looks_like(text) else 0)
 
 
-def _without_compression_suffix(key: str) -> str:
+def without_compression_suffix(key: str) -> str:
+    """Return a key, given in lower case, without `.gz` and the like."""
     for suffix in (".gz", ".bgz", ".bgzf", ".gzip"):
         if key.endswith(suffix):
             return key[: -len(suffix)]

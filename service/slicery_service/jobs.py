@@ -52,7 +52,7 @@ class Claim:
     job_id: str
     dataset_id: str
     generation: int
-    uri: str
+    uris: Sequence[str]
     source: str
     format: str
     options: JsonObject
@@ -291,7 +291,7 @@ def _claim_of(job: Job, dataset: Dataset) -> Claim:
         job_id=job.id,
         dataset_id=dataset.id,
         generation=job.generation,
-        uri=dataset.uri,
+        uris=dataset.uris,
         source=dataset.source,
         format=dataset.format,
         options=dataset.options,

@@ -77,7 +77,7 @@ def summary_view(partition: OpenPartition) -> JsonObject:
         "strategy": row.strategy,
         "selection": row.selection,
         "count": row.n_slices,
-        "records": {"unit": cutting.form.unit, "count": row.n_records},
+        "records": {"unit": cutting.unit, "count": row.n_records},
         "size_bytes": row.size_bytes,
         "links": {
             "self": f"/v1/partitions/{row.id}",

@@ -158,13 +158,12 @@ def _open(row: Partition, dataset: Dataset, indexed: RecordIndexes, plan: Plan) 
         dataset=dataset.id,
         generation=row.generation,
         form=form,
+        unit=form.unit_of(dataset.options),
         compression=dataset.compression or "none",
         n_slices=plan.n_slices,
         objects=indexed.objects,
     )
-    options = {name: dataset.summary[name] for name in form.decoder_options if name in dataset.summary}
-    exceptions = {int(number): own for number, own in dataset.summary.get("objects", {}).items()}
-    records = RecordFormat(form.name, options, exceptions)
+    records = RecordFormat.of(form.name, form.decoder_options, dataset.summary)
     return OpenPartition(row, cutting, indexed, records, plan, dataset.source)
 
 

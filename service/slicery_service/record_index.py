@@ -18,15 +18,22 @@ cuts    structured (n,), one row per place where the object's bytes may be cut, 
           seed          crc ^ CRC-32 of the window: what a slice that starts here begins its CRC with
           spilled_crc   CRC-32 of the member's text up to the cut and of the spill
         The last row is the end: `text` and `start` are the text's size, `offset` is where the last gzip member
-        ends, or the last BGZF block that is not the empty one.
+        ends, or the last BGZF block that is not the empty one. In a segment `start` is -1 where the record begins
+        in a later stretch, whose first it is.
 windows byte-aligned deflate blocks, each giving a window with all bytes zeroed that are never referred to
 spills  the rest of the record that a cut divides
+bridges structured (n,), for some cuts of BGZF objects that divide a record, ascending:
+          cut           the cut's compressed offset
+          offset, text  compressed and text offset of the next untouched block
+          at, size      where in `bridge_bytes` the bridge lies: blocks that hold the text from the cut's `start`
+                        up to there. A slice that begins with it begins with a whole record
 members structured (n,): `offset` of a gzip member's header, `stop` of its deflate stream, `text` where it begins,
         `crc` of its text; the last row is the end, with the text's size in `text`
 
 A format may add two things of its own, which its scanner describes:
 
-preamble text before the first record that every slice repeats, such as a header
+preamble text before the first record that every slice repeats, such as a header; of BGZF objects `header_block` tells
+         the compressed and the text offset of the block in which it ends
 tables  arrays by name that its planner reads, such as the positions of genomic records
 """
 
@@ -35,7 +42,7 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -64,8 +71,10 @@ CUT = np.dtype(
     ]
 )
 MEMBER = np.dtype([("offset", "<i8"), ("stop", "<i8"), ("text", "<i8"), ("crc", "<u4")])
+BRIDGE = np.dtype([("cut", "<i8"), ("offset", "<i8"), ("text", "<i8"), ("at", "<i8"), ("size", "<i4")])
 
 Int64Array = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
 StructArray = NDArray[Any]
 Tables = Mapping[str, NDArray[Any]]
 
@@ -90,6 +99,9 @@ class RecordIndex:
     members: StructArray
     preamble: bytes = b""
     tables: Tables = field(default_factory=dict)
+    bridges: StructArray = field(default_factory=lambda: np.empty(0, BRIDGE))
+    bridge_bytes: NDArray[np.uint8] = field(default_factory=lambda: np.empty(0, np.uint8))
+    header_block: tuple[int, int] = (0, 0)
 
     @property
     def n_records(self) -> int:
@@ -106,11 +118,45 @@ class RecordIndex:
         reach: Int64Array = np.maximum.accumulate(own)  # a later cut in one record may have no spill
         return reach
 
+    @cached_property
+    def bridge_of(self) -> Int64Array:
+        """The row of each cut's bridge; -1 where it has none."""
+        rows = np.full(len(self.cuts), -1, np.int64)
+        rows[np.searchsorted(self.cuts["offset"], self.bridges["cut"])] = np.arange(len(self.bridges))
+        return rows
+
+    @cached_property
+    def joints(self) -> BoolArray:
+        """Cuts at which one slice may end and the next begin, both without a byte that is read twice."""
+        clean = (self.cuts["spilled"] == 1) | (self.cuts["text"] == 0)  # nothing ends at the beginning
+        joints: BoolArray = clean & (self.cuts["record"] < self.n_records)
+        return joints
+
+    @cached_property
+    def seams(self) -> BoolArray:
+        """Those joints at which neither slice needs trimming; of gzip all joints, though its windows are trimmed."""
+        if self.compression != "bgzf":
+            return self.joints
+        whole = (self.cuts["text"] == self.cuts["start"]) | (self.cuts["text"] == 0) | (self.bridge_of >= 0)
+        seams: BoolArray = self.joints & whole
+        return seams
+
+    def bridged(
+        self, first_cuts: Int64Array, last_cuts: Int64Array, text_starts: Int64Array, text_stops: Int64Array
+    ) -> BoolArray:
+        """Tell which slices are better off with their first cut's bridge: those that then need no trimming."""
+        first, last = self.cuts[first_cuts], self.cuts[last_cuts]
+        ends = (text_stops == last["text"]) | (text_stops == self.reach[last_cuts])
+        begins = (text_starts == first["start"]) & (self.bridge_of[first_cuts] >= 0)
+        bridged: BoolArray = begins & ends
+        return bridged
+
     @property
     def n_bytes(self) -> int:
         """Memory taken, in bytes."""
-        arrays = (self.marks, self.cuts, self.windows, self.spills, self.members, *self.tables.values())
-        return sum(array.nbytes for array in arrays) + len(self.preamble)
+        arrays = (self.marks, self.cuts, self.windows, self.spills, self.members, self.bridge_bytes)
+        tables = (self.bridges, *self.tables.values())
+        return sum(array.nbytes for array in (*arrays, *tables)) + len(self.preamble)
 
     def window(self, cut: int) -> bytes:
         """Return the window of a checkpoint as a byte-aligned deflate block; empty where there is none."""
@@ -121,6 +167,11 @@ class RecordIndex:
         """Return the rest of the record that a cut divides; empty where it divides none."""
         row = self.cuts[cut]
         return self.spills[row["spill_at"] : row["spill_at"] + row["spill_size"]].tobytes()
+
+    def bridge(self, cut: int) -> tuple[bytes, int]:
+        """Return the blocks of a cut's bridge, and the compressed offset of the block behind it."""
+        row = self.bridges[self.bridge_of[cut]]
+        return self.bridge_bytes[row["at"] : row["at"] + row["size"]].tobytes(), int(row["offset"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +192,9 @@ class Segment:
     members: StructArray = field(default_factory=lambda: np.empty(0, MEMBER))
     preamble: bytes = b""
     tables: Tables = field(default_factory=dict)
+    bridges: StructArray = field(default_factory=lambda: np.empty(0, BRIDGE))
+    bridge_bytes: bytes = b""
+    header_block: tuple[int, int] = (0, 0)
 
     def to_payload(self) -> bytes:
         """Write the arrays as npz, without pickle; the empty ones are left out."""
@@ -150,7 +204,10 @@ class Segment:
             "windows": np.frombuffer(self.windows, np.uint8),
             "spills": np.frombuffer(self.spills, np.uint8),
             "members": self.members,
+            "bridges": self.bridges,
+            "bridge_bytes": np.frombuffer(self.bridge_bytes, np.uint8),
             "preamble": np.frombuffer(zlib.compress(self.preamble) if self.preamble else b"", np.uint8),
+            "header_block": np.array(self.header_block if any(self.header_block) else [], np.int64),
             **{_TABLE + name: table for name, table in self.tables.items()},
         }
         buffer = io.BytesIO()
@@ -166,7 +223,10 @@ def read_payload(payload: bytes) -> dict[str, NDArray[Any]]:
         "windows": np.empty(0, np.uint8),
         "spills": np.empty(0, np.uint8),
         "members": np.empty(0, MEMBER),
+        "bridges": np.empty(0, BRIDGE),
+        "bridge_bytes": np.empty(0, np.uint8),
         "preamble": np.empty(0, np.uint8),
+        "header_block": np.empty(0, np.int64),
     }
     with np.load(io.BytesIO(payload), allow_pickle=False) as stored:
         return empty | {name: stored[name] for name in stored.files}
@@ -178,12 +238,20 @@ def read_preamble(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     return zlib.decompress(packed) if packed else b""
 
 
+def read_header_block(arrays: Mapping[str, NDArray[Any]]) -> tuple[int, int]:
+    """Return both offsets of the block in which a segment's preamble ends."""
+    offset, text = arrays["header_block"].tolist() or (0, 0)
+    return offset, text
+
+
 def read_tables(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Return the format's own tables among a segment's arrays."""
     return {name.removeprefix(_TABLE): array for name, array in arrays.items() if name.startswith(_TABLE)}
 
 
-def closing_segments(preamble: bytes, tables: Tables, n_records: int, text_size: int) -> Iterator[Segment]:
+def closing_segments(
+    preamble: bytes, tables: Tables, n_records: int, text_size: int, header_block: tuple[int, int] = (0, 0)
+) -> Iterator[Segment]:
     """Yield segments without records that hold what a format adds; none where it adds nothing."""
     chunks: list[dict[str, NDArray[Any]]] = []
     for name, table in tables.items():
@@ -195,8 +263,8 @@ def closing_segments(preamble: bytes, tables: Tables, n_records: int, text_size:
         chunks.append({})
     nothing, no_cuts = np.empty((0, 2), np.int64), np.empty(0, CUT)
     for number, chunk in enumerate(chunks):
-        head = preamble if number == 0 else b""
-        yield Segment(n_records, 0, text_size, text_size, nothing, no_cuts, preamble=head, tables=chunk)
+        segment = Segment(n_records, 0, text_size, text_size, nothing, no_cuts, tables=chunk)
+        yield replace(segment, preamble=preamble, header_block=header_block) if number == 0 else segment
 
 
 def assemble(
@@ -204,16 +272,18 @@ def assemble(
 ) -> RecordIndex:
     """Join an object's segments, in order, into its index."""
     pieces = [read_payload(payload) for payload in payloads]
-    windows, spills = 0, 0
+    windows, spills, bridges = 0, 0, 0
     for piece in pieces:
         piece["cuts"]["window_at"] += windows
         piece["cuts"]["spill_at"] += spills
+        piece["bridges"]["at"] += bridges
         windows += piece["windows"].size
         spills += piece["spills"].size
+        bridges += piece["bridge_bytes"].size
     names = list(dict.fromkeys(name for piece in pieces for name in piece))
     joined = {name: np.concatenate([p[name] for p in pieces if name in p]) for name in names}
     marks = joined.get("marks", np.empty((0, 2), np.int64))
-    cuts = joined.get("cuts", np.empty(0, CUT))
+    cuts = _with_starts(joined.get("cuts", np.empty(0, CUT)), marks, n_records, text_size)
     marks = _with_end(np.concatenate([marks, _cut_marks(cuts)]), n_records, text_size)
     return RecordIndex(
         compression=compression,
@@ -225,6 +295,9 @@ def assemble(
         members=joined.get("members", np.empty(0, MEMBER)),
         preamble=b"".join(read_preamble(piece) for piece in pieces),
         tables=read_tables(joined),
+        bridges=joined.get("bridges", np.empty(0, BRIDGE)),
+        bridge_bytes=joined.get("bridge_bytes", np.empty(0, np.uint8)),
+        header_block=read_header_block(joined) if "header_block" in joined else (0, 0),
     )
 
 
@@ -235,6 +308,16 @@ def plain_cuts(marks: Int64Array) -> StructArray:
     for name in ("offset", "text", "start"):
         cuts[name] = marks[:, 1]
     cuts["spilled"] = 1
+    return cuts
+
+
+def _with_starts(cuts: StructArray, marks: Int64Array, n_records: int, text_size: int) -> StructArray:
+    """Fill in where the first record behind a cut begins, if it does so in a later stretch, whose first it is."""
+    open_cuts = cuts["start"] < 0
+    if open_cuts.any():
+        known = np.concatenate([marks, [[n_records, text_size]]])
+        found = np.searchsorted(known[:, 0], cuts["record"][open_cuts])
+        cuts["start"][open_cuts] = known[found, 1]
     return cuts
 
 

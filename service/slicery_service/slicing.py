@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from slicery.ticket import Bgunzip, Gunzip, Records, Step, Trim
+from slicery.ticket import Bgunzip, Gunzip, Pair, Records, Step, Trim
 from slicery_service.byterange import ByteRange
 from slicery_service.planning.plan import Cover, Piece, Plan
 from slicery_service.record_index import Int64Array, RecordIndex
@@ -49,6 +49,12 @@ class RecordFormat:
     options: Mapping[str, Any]
     exceptions: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, name: str, decoder_options: Sequence[str], summary: Mapping[str, Any]) -> RecordFormat:
+        """Take what the decoder needs from a dataset's summary; its `objects` hold what differs for some."""
+        options = {each: summary[each] for each in decoder_options if each in summary}
+        return cls(name, options, {int(number): own for number, own in summary.get("objects", {}).items()})
+
     def options_of(self, number: int) -> Mapping[str, Any]:
         """Return the options that hold for one object."""
         own = self.exceptions.get(number)
@@ -60,7 +66,8 @@ def slice_files(
 ) -> list[tuple[SliceFile, ...]]:
     """Return the files of the slices `first` up to `stop` of a plan.
 
-    A slice that holds no record is an empty file of the first object's compression, with its header.
+    A slice that holds no record is an empty file of the first object's compression, with its header; where mates
+    are paired, there is one of the second object's as well.
     """
     covered = plan.cover(first, stop)
     wrapped = _wrap_all(covered, indexes)
@@ -69,7 +76,7 @@ def slice_files(
     for row, (piece, file) in enumerate(zip(covered.pieces(), wrapped, strict=True)):
         slices[piece.slice].append(cutter.file(row, piece, file, plan.steps(first + piece.slice)))
     return [
-        tuple(files) or (cutter.empty_file(plan.steps(first + number)),)
+        tuple(files) or cutter.empty_files(plan.steps(first + number))
         for number, files in enumerate(slices)
     ]
 
@@ -86,9 +93,12 @@ class _Cutter:
     def file(self, row: int, piece: Piece, file: Wrapped, last_steps: tuple[Step, ...]) -> SliceFile:
         """Return the file of one piece."""
         index = self._indexes[piece.object]
-        head = self._head(row, piece)
+        opening = self._covered.openings.get(row)
+        head = inline_head(index.compression, opening) if opening else self._head(row, piece)
         body = file.parts
-        if head.keep and not file.prefix and row not in self._covered.preambles:
+        if row in self._covered.closings:
+            body = (*body, self._covered.closings[row])
+        if head.keep and not file.prefix and not opening and row not in self._covered.preambles:
             head, body = _without_repeated_header(head, file, body)
         skip = head.excess + file.prefix + piece.text_start - file.start
         exact = not skip and piece.text_stop == file.stop
@@ -97,19 +107,23 @@ class _Cutter:
         options = self._form.options_of(piece.object)
         if row in self._covered.options:
             options = {**options, **self._covered.options[row]}
-        records = Records(self._form.name, piece.skip, take, options, head.keep)
+        records = Records(self._form.name, piece.skip, take, options, 0 if opening else head.keep)
         steps = (*_DECOMPRESS[index.compression], *trim, records, *last_steps)
         return SliceFile(piece.object, head.parts, body, steps)
 
-    def empty_file(self, last_steps: tuple[Step, ...]) -> SliceFile:
-        """Return a file without records."""
-        compression = self._indexes[0].compression
-        head = self._object_head(0)
+    def empty_files(self, last_steps: tuple[Step, ...]) -> tuple[SliceFile, ...]:
+        """Return the files of a slice without records."""
+        n_files = 2 if Pair() in last_steps else 1
+        return tuple(self._empty_file(number, last_steps) for number in range(n_files))
+
+    def _empty_file(self, number: int, last_steps: tuple[Step, ...]) -> SliceFile:
+        compression = self._indexes[number].compression
+        head = self._object_head(number)
         content = EMPTY_FILES[compression]
         trim = (Trim(head.excess, 0, head.keep),) if head.excess else ()
-        records = Records(self._form.name, options=self._form.options_of(0), header=head.keep)
+        records = Records(self._form.name, options=self._form.options_of(number), header=head.keep)
         steps = (*_DECOMPRESS[compression], *trim, records, *last_steps)
-        return SliceFile(0, head.parts, (content,) if content else (), steps)
+        return SliceFile(number, head.parts, (content,) if content else (), steps)
 
     def _head(self, row: int, piece: Piece) -> Head:
         own = self._covered.preambles.get(row)
@@ -152,10 +166,11 @@ def _wrap_distinct(
     index: RecordIndex, columns: Mapping[str, Int64Array]
 ) -> tuple[Sequence[Wrapped], list[int]]:
     first, last = columns["first_cut"], columns["last_cut"]
-    stop = columns["text_stop"]
-    if index.compression != "none":  # only whether the spill is needed matters
+    start, stop = columns["text_start"], columns["text_stop"]
+    if index.compression != "none":  # only whether bridge and spill are needed matters
+        start = np.where(index.bridged(first, last, start, stop), start, index.cuts["text"][first])
         border = index.cuts["text"][last]
         stop = np.where(stop > border, index.reach[last], border)
-    distinct, which = np.unique(np.stack([first, last, stop], axis=1), axis=0, return_inverse=True)
-    files = WRAPPERS[index.compression](index, distinct[:, 0], distinct[:, 1], distinct[:, 2])
+    distinct, which = np.unique(np.stack([first, last, start, stop], axis=1), axis=0, return_inverse=True)
+    files = WRAPPERS[index.compression](index, *distinct.T)
     return files, which.reshape(-1).tolist()

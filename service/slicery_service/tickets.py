@@ -33,6 +33,7 @@ class Cutting:
     dataset: str
     generation: int
     form: Format
+    unit: str
     compression: str
     n_slices: int
     objects: tuple[PinnedObject, ...]
@@ -114,7 +115,7 @@ class Writer:
             "generation": cutting.generation,
             "format": cutting.form.name,
             "compression": cutting.compression,
-            "unit": cutting.form.unit,
+            "unit": cutting.unit,
             "expires_at": self._signer.expiry(cutting.objects[0]),
         }
 
@@ -125,7 +126,7 @@ class Writer:
 
     def expanded(self, first: int, slices: Slices, records: Spans) -> list[JsonObject]:
         """Return whole tickets (`slicery.ticket.Ticket`)."""
-        cutting, unit = self._cutting, self._cutting.form.unit
+        cutting, unit = self._cutting, self._cutting.unit
         tickets = []
         for i, files in enumerate(slices):
             decode = files[0].decode

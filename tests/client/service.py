@@ -32,6 +32,62 @@ DATASET = {
 }
 
 
+FORMATS: list[dict[str, Any]] = [
+    {
+        "name": "fastq",
+        "kind": "records",
+        "unit": "read",
+        "description": "Reads",
+        "suffixes": [".fastq", ".fq"],
+        "compressions": ["none", "gzip", "bgzf"],
+        "options": {"properties": {"paired": {"type": "boolean", "default": None, "description": "mates"}}},
+        "strategies": {
+            "count": {
+                "properties": {
+                    "name": {"const": "count", "default": "count"},
+                    "n": {"type": "integer", "description": "number of slices"},
+                },
+                "required": ["n"],
+            },
+            "windows": {
+                "$defs": {"Unit": {"type": "string", "enum": ["base", "read"]}},
+                "properties": {
+                    "name": {"const": "windows"},
+                    "window": {"type": "integer", "description": "bases"},
+                    "share": {"anyOf": [{"type": "number"}, {"type": "null"}], "default": None},
+                    "circular": {"type": "boolean", "default": False},
+                    "unit": {"$ref": "#/$defs/Unit", "default": "base"},
+                    "starts": {"type": "array", "items": {"type": "integer"}, "default": []},
+                },
+                "required": ["window"],
+            },
+        },
+        "selections": {
+            "region": {
+                "anyOf": [
+                    {"type": "string"},
+                    {"type": "array", "items": {"type": "string"}},
+                    {"type": "null"},
+                ],
+                "default": None,
+                "description": "as bcftools",
+            }
+        },
+    },
+    {
+        "name": "text",
+        "kind": "records",
+        "unit": "line",
+        "description": "Lines",
+        "suffixes": [".txt"],
+        "compressions": ["none", "gzip", "bgzf"],
+        "options": {"properties": {}},
+        "strategies": {},
+        "selections": {},
+    },
+]
+
+
 def read_of(number: int) -> str:
     return f"@r{number}\nACGT\n+\nFFFF\n"
 
@@ -57,6 +113,7 @@ class Service:
         server.routes |= {
             "/v1/datasets": self._guard(self._datasets),
             "/v1/datasets/d_1": self._guard(lambda _: json_reply(self.dataset)),
+            "/v1/formats": self._guard(lambda _: json_reply({"formats": FORMATS})),
             "/v1/datasets/d_1/partitions": self._guard(self._create),
             "/v1/partitions/p_1": self._guard(lambda _: json_reply(self.summary)),
             "/v1/partitions/p_1/slices": self._guard(self._page),

@@ -68,6 +68,13 @@ class TestCommands:
             "options": {"encoding": "latin-1", "header": True},
         }
 
+    def test_register_takes_several_uris_for_one_dataset(self, server: Server) -> None:
+        uris = ["s3://bucket/x_1.fastq", "s3://bucket/x_2.fastq"]
+        server.routes["/v1/datasets"] = lambda _: json_reply({**DATASET, "uris": uris}, 201)
+        result = run("register", *uris, "--option", "paired=true")
+        assert server.requests[0].body == {"uri": uris, "options": {"paired": True}}
+        assert "uri          s3://bucket/x_1.fastq s3://bucket/x_2.fastq\n" in result.stdout
+
     def test_register_waits_when_asked_to(self, server: Server) -> None:
         result = run("register", "s3://bucket/run7.fastq.gz", "--watch", "--json")
         assert json.loads(result.stdout)["state"] == "indexed"

@@ -71,6 +71,14 @@ class TestRegister:
         client.register("s3://bucket/x")
         assert server.requests[0].body == {"uri": "s3://bucket/x"}
 
+    def test_several_uris_are_sent_as_a_list(self, client: Client, server: Server) -> None:
+        uris = ["s3://bucket/x_1", "s3://bucket/x_2"]
+        service_says = {**DATASET, "uri": uris[0], "uris": uris}
+        server.routes["/v1/datasets"] = lambda _: json_reply(service_says, 201)
+        dataset = client.register(tuple(uris))
+        assert server.requests[0].body == {"uri": uris}
+        assert (dataset.uri, dataset.uris) == (uris[0], uris)
+
     def test_one_that_exists_is_a_conflict_or_taken(self, client: Client, server: Server) -> None:
         conflict = problem_reply(409, "already-registered", "it exists", hint="Use it.", dataset="d_1")
         server.faults["/v1/datasets"] = [conflict, conflict]

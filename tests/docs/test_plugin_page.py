@@ -1,56 +1,35 @@
-"""The plug-in of docs/plugins.md, installed as it stands there, indexes, cuts and decodes."""
+"""The page on plug-ins: its code, installed as it stands, is a format that the service detects, cuts and decodes."""
 
 from __future__ import annotations
 
-import re
-import tomllib
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import slicing
+from plugins import installed, page_modules, page_project
 
 from slicery import registry
 from slicery_service import formats
 from slicery_service.errors import MalformedRecord
+from slicery_service.planning import registry as planners
 from slicery_workers import registry as indexers
 
-from .pages import blocks
-
 ENTRIES = [b"ID   A\nSQ\n     acgt\n//\n", b"ID   B\r\n//\r\n", b"ID   // C\n///\n/\n\n//\n"]
-CACHES = (registry.decoder, registry._claims, formats._loaded, indexers.indexer_of)
 
 
 @pytest.fixture(autouse=True)
-def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Put the page's code where an installer would, with its entry points."""
-    code = [block.text for block in blocks("python", "toml") if block.page == "docs/plugins.md"]
-    project = tomllib.loads(code[0])["project"]
-    (tmp_path / "slicery_flat").mkdir()
-    (tmp_path / "slicery_flat" / "__init__.py").touch()
-    for text in code[1:]:
-        name = re.match(r'"""(\S+)"""', text)
-        assert name
-        (tmp_path / name[1]).write_text(text)
-    information = tmp_path / f"slicery_flat-{project['version']}.dist-info"
-    information.mkdir()
-    (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: 1.0\n")
-    points = "".join(
-        f"[{group}]\n" + "".join(f"{name} = {value}\n" for name, value in named.items())
-        for group, named in project["entry-points"].items()
-    )
-    (information / "entry_points.txt").write_text(points)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    _forget()
-    yield
-    monkeypatch.undo()
-    _forget()
+def page(tmp_path: Path) -> Iterator[None]:
+    with installed(tmp_path, page_modules()):
+        yield
 
 
 def test_the_groups_are_the_ones_that_are_looked_into() -> None:
-    (project,) = (tomllib.loads(block.text) for block in blocks("toml") if block.page == "docs/plugins.md")
     groups = {formats.GROUP, indexers.GROUP, registry.GROUP}
-    assert set(project["project"]["entry-points"]) == groups
+    assert set(page_project()["entry-points"]) == groups
+    page = Path(__file__).parents[2] / "docs" / "plugins.md"
+    assert all(f"| `{group}` |" in page.read_text() for group in {*groups, planners.GROUP})
 
 
 def test_the_service_knows_and_detects_the_format() -> None:
@@ -80,6 +59,7 @@ def test_a_truncated_file_is_refused() -> None:
         slicing.index_bytes(ENTRIES[0] + b"ID   B\n/", "flat")
 
 
-def _forget() -> None:
-    for cached in CACHES:
-        cached.cache_clear()
+def test_the_test_on_the_page_passes() -> None:
+    module = importlib.import_module("test_flat")
+    assert module.entries(b"".join(ENTRIES)) == [entry.decode().splitlines()[:-1] for entry in ENTRIES]
+    module.test_the_format_keeps_its_promises()

@@ -10,7 +10,7 @@ import samples
 from slicing import gunzip
 
 from slicery_service.byterange import ByteRange
-from slicery_service.compression import Compression, sniff
+from slicery_service.compression import BGZF_EOF, Compression, sniff
 from slicery_service.planning.records import RecordPlan
 from slicery_service.record_index import Segment, assemble
 from slicery_service.slicing import RecordFormat, slice_files
@@ -74,6 +74,18 @@ def test_the_index_of_a_bgzf_object_takes_three_hundredths(text: bytes) -> None:
     index = indexed(samples.bgzf(text))
     assert index.found.n_records == 42_000
     assert index.share <= 0.03
+
+
+@pytest.mark.slow
+def test_the_index_of_a_large_bgzf_object_takes_five_thousandths(text: bytes) -> None:
+    unit = samples.bgzf(text).removesuffix(BGZF_EOF)
+    times = 1_000_000_000 // len(unit) + 1
+    index = Payloads(repeated(unit, times), times * len(unit), "bgzf")
+    assert index.found.n_records == times * 42_000
+    assert index.share <= 0.005
+    assert max(map(len, index.payloads)) <= LARGEST_PAYLOAD
+    whole = assemble("bgzf", index.size, index.payloads, index.found.n_records, index.found.text_size)
+    assert whole.seams.sum() >= 150, "one for each 5 to 7 MB"
 
 
 @pytest.mark.slow

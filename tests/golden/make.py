@@ -26,11 +26,12 @@ sys.path.append(str(HERE.parent))
 
 import judges  # noqa: E402 - from the folder above, also where this is run as a program
 import samples  # noqa: E402
+from pairing import pairs_by_dnaio  # noqa: E402
 from slicing import index_bytes  # noqa: E402
 
 from slicery_service import formats  # noqa: E402
 from slicery_service.index import PinnedObject  # noqa: E402
-from slicery_service.planning.records import plan as plan_records  # noqa: E402
+from slicery_service.planning.registry import planner_of  # noqa: E402
 from slicery_service.planning.strategies import UNIVERSAL, parse_strategy  # noqa: E402
 from slicery_service.record_index import RecordIndex  # noqa: E402
 from slicery_service.slicing import RecordFormat, slice_files  # noqa: E402
@@ -57,6 +58,7 @@ class Vector:
     strategy: Mapping[str, Any]
     slice: int
     shows: str
+    paired: bool = False
 
     @property
     def form(self) -> str:
@@ -98,6 +100,16 @@ CASES = {
     "fastq-gzip-empty": Vector(
         ("reads.fastq.gz",), {"name": "count", "n": 9999}, 0, "a gzip file without content"
     ),
+    "fastq-paired": Vector(
+        ("plain.fastq", "mates.fastq.gz"), {"name": "count", "n": 3}, 1, "reads and their mates", paired=True
+    ),
+    "fastq-paired-empty": Vector(
+        ("plain.fastq", "mates.fastq.gz"),
+        {"name": "count", "n": 99},
+        0,
+        "two files without reads",
+        paired=True,
+    ),
     "text-plain": Vector(("words.txt",), {"name": "count", "n": 3}, 1, "UTF-8 with a byte order mark"),
     "text-latin-1": Vector(("latin-1.txt",), {"name": "count", "n": 2}, 1, "an option of the records step"),
     "text-gzip": Vector(("words.txt.gz",), {"name": "count", "n": 3}, 1, "members of a gzip object"),
@@ -109,6 +121,10 @@ def make_objects() -> None:
     """Write the objects with independent libraries."""
     reads = samples.write_fastq(samples.illumina_reads(620, seed=71))
     few = samples.write_fastq(samples.illumina_reads(24, seed=72))
+    mates = [
+        (name.replace(" 1:", " 2:"), bases[:40], quality[:40])
+        for name, bases, quality in samples.illumina_reads(24, seed=72)
+    ]
     border = reads.rindex(b"@A", 0, 7 * len(reads) // 8) + 100
     words = ("\ufeff" + "".join(f"{i} naïve 漢字 🧬 {i * 7919 % 1000}\n" for i in range(200))).encode()
     contents = {
@@ -118,6 +134,7 @@ def make_objects() -> None:
         "reads.fastq.gz": gzip.compress(reads[:border], 9, mtime=0)
         + gzip.compress(reads[border:], 9, mtime=0),
         "reads.fastq.bgz": samples.bgzf(reads[: len(reads) // 3].rpartition(b"@A")[0]),
+        "mates.fastq.gz": gzip.compress(samples.write_fastq(mates), 9, mtime=0),
         "words.txt": words,
         "latin-1.txt": "".join(f"{i} café\n" for i in range(100)).encode("latin-1"),
         "words.txt.gz": samples.members(words, [1500, 1500, 1500]),
@@ -137,9 +154,9 @@ def make_vector(name: str) -> JsonObject:
         found = [index_bytes(data[key], vector.form) for key in vector.objects]
     indexes = [index for index, _ in found]
     options = {"encoding": found[0][1].summary["encoding"]} if vector.form == "text" else {}
-    plan = plan_records(
-        parse_strategy(vector.form, UNIVERSAL, vector.strategy), None, indexes, 10_000, options
-    )
+    strategy = parse_strategy(vector.form, UNIVERSAL, vector.strategy)
+    registered = {**options, "paired": vector.paired}
+    plan = planner_of(vector.form)(strategy, None, indexes, 10_000, registered)
     files = slice_files(RecordFormat(vector.form, options), indexes, plan, vector.slice, vector.slice + 1)
     cut = cutting(vector, name, indexes, data, plan.n_slices)
     writer, compact = Writer(cut, signer()), Writer(cut, signer())
@@ -171,6 +188,7 @@ def cutting(
         dataset="d_golden",
         generation=1,
         form=formats.get(vector.form),
+        unit=formats.get(vector.form).unit_of({"paired": vector.paired}),
         compression=compressions.pop() if len(compressions) == 1 else "mixed",
         n_slices=n_slices,
         objects=pinned,
@@ -214,6 +232,8 @@ def records_of(vector: Vector, data: Mapping[str, bytes], options: Mapping[str, 
     """Return all records of the objects, as an independent reader gives them."""
     texts = [judges.gunzipped(each) if each[:2] == b"\x1f\x8b" else each for each in data.values()]
     read: Callable[[bytes], Sequence[Any]] = judges.reads_by_pysam
+    if vector.paired:
+        return [[*first, *second] for first, second in pairs_by_dnaio(*texts)]
     if vector.form == "text":
         return [
             [line.decode(options["encoding"]).removesuffix("\n")]

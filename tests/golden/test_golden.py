@@ -44,6 +44,8 @@ def read(ticket: Ticket) -> list[list[str]]:
             yield content
 
     found = decode.records(ticket, read_file)
+    if ticket.is_paired:
+        return [[*first, *second] for first, second in found]
     return [[each] if isinstance(each, str) else list(each) for each in found]
 
 
@@ -107,4 +109,8 @@ def test_the_vectors_show_what_they_say() -> None:
     assert stored("fastq-empty")["ticket"]["files"][0]["parts"] == []
     assert stored("text-latin-1")["ticket"]["decode"][-1]["options"] == {"encoding": "latin-1"}
     assert any("decode" in file for file in stored("fastq-mixed")["ticket"]["files"])
+    paired = Ticket.from_json(stored("fastq-paired")["ticket"])
+    assert (len(paired.files), paired.records.unit) == (2, "read pair")
+    assert [paired.steps_of(file)[-1].op for file in paired.files] == ["pair", "pair"]
+    assert len(stored("fastq-paired-empty")["ticket"]["files"]) == 2
     assert {"skip", "take"} <= set(stored("fastq-plain-records")["ticket"]["decode"][-1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from slicery_service.record_index import CUT, MEMBER, RecordIndex, plain_cuts
+from slicery_service.record_index import BRIDGE, CUT, MEMBER, RecordIndex, plain_cuts
 
 FAR = 5 << 32
 """Added to every offset of some indexes, so that 32 bits are not enough."""
@@ -58,7 +58,20 @@ def _compressed(draw: st.DrawFn, starts: list[int], compression: str) -> RecordI
     members = np.zeros(2, MEMBER)
     members["text"][1] = size
     nothing = np.empty(0, np.uint8)
-    return RecordIndex(compression, int(cuts["offset"][-1]) + 9, marks, cuts, nothing, spills, members)
+    bridges = _bridges(draw, cuts) if compression == "bgzf" else np.empty(0, BRIDGE)
+    size_bytes = int(cuts["offset"][-1]) + 9
+    return RecordIndex(compression, size_bytes, marks, cuts, nothing, spills, members, bridges=bridges)
+
+
+def _bridges(draw: st.DrawFn, cuts: np.ndarray) -> np.ndarray:
+    """Draw bridges of nothing for some cuts that divide a record and spill; they end before the next cut."""
+    divided = (cuts["spilled"] == 1) & (cuts["text"] < cuts["start"]) & (cuts["offset"] > 0)
+    fit = np.append(cuts["start"][:-1] <= cuts["text"][1:], False)
+    chosen = [cut for cut in np.flatnonzero(divided & fit).tolist() if draw(st.booleans())]
+    bridges = np.zeros(len(chosen), BRIDGE)
+    bridges["cut"] = cuts["offset"][chosen]
+    bridges["offset"] = [draw(st.integers(*cuts["offset"][cut : cut + 2].tolist())) for cut in chosen]
+    return bridges
 
 
 def _marks(starts: list[int], marked: list[int]) -> np.ndarray:

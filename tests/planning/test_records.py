@@ -132,6 +132,21 @@ def test_slices_on_clean_cuts_tile_the_object(index: RecordIndex, n: int) -> Non
         assert fetched_bytes(edges, [index]) <= index.size_bytes
 
 
+@given(several_indexes(), st.integers(2, 12))
+def test_slices_lie_between_seams_while_there_are_enough(found: list[RecordIndex], n: int) -> None:
+    n_seams = sum(len(np.unique(index.cuts["record"][index.seams])) for index in found)
+    if n < min(n_seams, sum(index.n_records for index in found)):
+        for piece in cover(bounds(Count(n=n), found, MOST), found).pieces():
+            index = found[piece.object]
+            own = [np.array([value]) for value in (piece.first_cut, piece.last_cut)]
+            texts = [np.array([value]) for value in (piece.text_start, piece.text_stop)]
+            first = index.cuts[piece.first_cut]
+            whole = index.bridged(*own, *texts)[0] or piece.text_start == first["text"]
+            assert whole or index.compression != "bgzf" or first["text"] == 0
+            assert piece.skip == 0
+            assert piece.n_records == piece.n_text_records
+
+
 @pytest.mark.parametrize(
     "strategy", [Count(n=MOST + 1), Count(n=10**30), PerRecords(per_slice=1), PerBytes(per_slice=1)]
 )

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from slicing import index_bytes
 
-from slicery_service.record_index import CUT, MEMBER, Segment, assemble, read_payload
+from slicery_service.record_index import BRIDGE, CUT, MEMBER, Segment, assemble, read_payload
 from slicery_workers.drafts import Draft, NeedsWholeScan, join_stretches
 from slicery_workers.indexing import scan_stretch
 from slicery_workers.reader import ObjectReader
 from slicery_workers.registry import indexer_of
+from slicery_workers.scanners import Ending
 
 FAR = 1 << 45
 
@@ -93,6 +94,43 @@ def test_a_lost_draft_does_not_settle() -> None:
         for rest in (drafts[:-2], drafts[1:], [drafts[0], *drafts[2:]], []):
             with pytest.raises(NeedsWholeScan):
                 list(join_stretches(rest, compression, indexer_of("fastq"), len(data)))
+
+
+def large_segment() -> Segment:
+    """Return a stretch's segment with 5 MB of spills and bridges."""
+    rng, n = np.random.default_rng(1), 200
+    cuts = np.zeros(n, CUT)
+    cuts["offset"] = cuts["text"] = np.arange(n) * 70_000
+    cuts["record"] = np.arange(n) * 3
+    cuts["start"] = cuts["text"] + 50
+    cuts["spill_size"] = rng.integers(0, 2, n) * 20_000
+    cuts["spill_at"] = np.cumsum(cuts["spill_size"]) - cuts["spill_size"]
+    bridges = np.zeros(n // 2, BRIDGE)
+    bridges["cut"] = cuts["offset"][1::2]
+    bridges["offset"] = bridges["text"] = bridges["cut"] + 65_000
+    bridges["size"] = rng.integers(20_000, 40_000, n // 2)
+    bridges["at"] = np.cumsum(bridges["size"]) - bridges["size"]
+    spills, data = rng.bytes(int(cuts["spill_size"].sum())), rng.bytes(int(bridges["size"].sum()))
+    marks = np.array([[0, 0], [599, 13_999_000]], np.int64)
+    return Segment(0, 600, 0, 14_000_000, marks, cuts, spills=spills, bridges=bridges, bridge_bytes=data)
+
+
+def test_large_stretches_are_saved_in_payloads_of_their_size() -> None:
+    segment = large_segment()
+    draft = Draft(0, 14_000_000, 14_000_000, 14_000_000, {0: segment}, {0: Ending(0)})
+    read = Draft.from_payload(draft.to_payload())
+    *found, _ = join_stretches([read], "bgzf", indexer_of("text"), 14_000_000)
+    payloads = [each.to_payload() for each in found]
+    assert len(payloads) > 2
+    assert max(map(len, payloads)) <= 4 << 20
+    assert [each.n_records for each in found] == [600] + [0] * (len(found) - 1)
+    index = assemble("bgzf", 14_000_000, payloads, 600, 14_000_000)
+    whole = assemble("bgzf", 14_000_000, [segment.to_payload()], 600, 14_000_000)
+    assert index.cuts[:-1].tolist() == whole.cuts.tolist()
+    assert index.marks.tolist() == whole.marks.tolist()
+    assert [index.spill(cut) for cut in range(200)] == [whole.spill(cut) for cut in range(200)]
+    assert [index.bridge(cut) for cut in range(1, 200, 2)] == [whole.bridge(cut) for cut in range(1, 200, 2)]
+    assert index.bridges["text"].tolist() == segment.bridges["text"].tolist()
 
 
 def test_segments_of_several_payloads_are_assembled() -> None:

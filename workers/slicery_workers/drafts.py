@@ -6,14 +6,25 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
 from slicery_service.compression import Compression
-from slicery_service.record_index import Segment, closing_segments, read_payload, read_preamble, read_tables
+from slicery_service.record_index import (
+    Segment,
+    closing_segments,
+    read_header_block,
+    read_payload,
+    read_preamble,
+    read_tables,
+)
 from slicery_workers.compression.text import Cut
 from slicery_workers.marks import end_row
 from slicery_workers.scanners import Ending, RecordIndexer, Summary, TablePiece
+
+_MOST_RESTS = 2 << 20
+"""Bytes of spills and bridges in one segment, about; its payload stays under 4 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +92,9 @@ class Draft:
                 spills=arrays[state]["spills"].tobytes(),
                 preamble=read_preamble(arrays[state]),
                 tables=read_tables(arrays[state]),
+                bridges=arrays[state]["bridges"],
+                bridge_bytes=arrays[state]["bridge_bytes"].tobytes(),
+                header_block=read_header_block(arrays[state]),
             )
             for state, values in states.items()
         }
@@ -99,16 +113,17 @@ def join_stretches(
     held: Segment | None = None
     summaries: list[Summary] = []
     tables: list[TablePiece] = []
-    preamble = b""
+    preamble, header_block = b"", (0, 0)
     for draft in drafts:
         if state not in draft.segments or draft.first_block != block:
             raise NeedsWholeScan
         found = draft.segments[state]
         tables.append(TablePiece(found.tables, record, text))
-        preamble = preamble or found.preamble
-        segment = _moved(replace(found, tables={}, preamble=b""), record, text)
+        if found.preamble:
+            preamble, header_block = found.preamble, found.header_block
+        segment = _moved(replace(found, tables={}, preamble=b"", header_block=(0, 0)), record, text)
         if held is not None:
-            yield held
+            yield from _divided(held)
         held = segment
         record, text, block = segment.first_record + segment.n_records, segment.stop, draft.next_block
         data_end = draft.data_end if draft.text_size else data_end
@@ -116,9 +131,11 @@ def join_stretches(
         state = draft.endings[state].state
     if held is None or block != size:
         raise NeedsWholeScan
-    yield _with_end(held, Cut(data_end, text), record) if compression == "bgzf" else held
-    yield from closing_segments(preamble, indexer.join_tables(tables), record, text)
-    yield Indexed(compression, record, text, indexer.join_summaries(summaries), preamble)
+    yield from _divided(_with_end(held, Cut(data_end, text), record) if compression == "bgzf" else held)
+    joined = indexer.join_tables(tables)
+    yield from closing_segments(preamble, joined, record, text, header_block)
+    summary = {**indexer.join_summaries(summaries), **indexer.describe(joined)}
+    yield Indexed(compression, record, text, summary, preamble)
 
 
 def _moved(segment: Segment, record: int, text: int) -> Segment:
@@ -126,8 +143,57 @@ def _moved(segment: Segment, record: int, text: int) -> Segment:
     marks, cuts = segment.marks + np.array([record, text]), segment.cuts.copy()
     cuts["record"] += record
     cuts["text"] += text
-    cuts["start"] += text
-    return replace(segment, first_record=record, start=text, stop=text + segment.stop, marks=marks, cuts=cuts)
+    cuts["start"] += np.where(cuts["start"] < 0, 0, text)
+    bridges = segment.bridges.copy()
+    bridges["text"] += text
+    return replace(
+        segment,
+        first_record=record,
+        start=text,
+        stop=text + segment.stop,
+        marks=marks,
+        cuts=cuts,
+        bridges=bridges,
+    )
+
+
+def _divided(segment: Segment) -> Iterator[Segment]:
+    """Divide a segment whose payload would be too large: later ones hold cuts, spills and bridges alone."""
+    n_bytes = len(segment.spills) + len(segment.bridge_bytes)
+    if n_bytes <= _MOST_RESTS:
+        yield segment
+        return
+    costs = segment.cuts["spill_size"].astype(np.int64)
+    costs[np.searchsorted(segment.cuts["offset"], segment.bridges["cut"])] += segment.bridges["size"]
+    edges = np.searchsorted(np.cumsum(costs), np.arange(_MOST_RESTS, n_bytes, _MOST_RESTS)).tolist()
+    for first, stop in pairwise([0, *edges, len(segment.cuts)]):
+        piece = _with_cuts(segment, first, stop)
+        yield (
+            piece
+            if first == 0
+            else replace(
+                piece,
+                first_record=segment.first_record + segment.n_records,
+                n_records=0,
+                start=segment.stop,
+                marks=segment.marks[:0],
+                members=segment.members[:0],
+            )
+        )
+
+
+def _with_cuts(segment: Segment, first: int, stop: int) -> Segment:
+    """Return a segment with the cuts `first` up to `stop` and what belongs to them."""
+    cuts = segment.cuts[first:stop].copy()
+    spill_at, spill_stop = int(cuts["spill_at"][0]), int(cuts["spill_at"][-1] + cuts["spill_size"][-1])
+    cuts["spill_at"] -= spill_at
+    of_cuts = np.isin(segment.bridges["cut"], cuts["offset"])
+    bridges = segment.bridges[of_cuts].copy()
+    at = int(bridges["at"][0]) if len(bridges) else 0
+    bridge_bytes = segment.bridge_bytes[at : at + int(bridges["size"].sum())]
+    bridges["at"] -= at
+    spills = segment.spills[spill_at:spill_stop]
+    return replace(segment, cuts=cuts, spills=spills, bridges=bridges, bridge_bytes=bridge_bytes)
 
 
 def _with_end(segment: Segment, end: Cut, n_records: int) -> Segment:

@@ -35,8 +35,13 @@ def index_whole(
     indexer: RecordIndexer,
     options: Mapping[str, Any],
     save: SaveSegment,
+    *,
+    share: int = 1,
+    mark_bytes: int | None = None,
 ) -> Indexed:
-    """Index an object in one pass; `save` gets its segments in order.
+    """Index an object in one pass, one of `share` side by side; `save` gets its segments in order.
+
+    With `mark_bytes` marks lie at most so many bytes apart, instead of what suits the object's size.
 
     An object that only begins like BGZF is gone through again as gzip: then `save` gets a first segment a
     second time. Raises IndexingError where the object is malformed, and ObjectChanged where it has changed.
@@ -44,12 +49,13 @@ def index_whole(
     text: Text = PlainText(reader, 0, reader.size)
     if compression == "bgzf":
         try:
-            return _index(reader, BgzfText(reader, 0, reader.size), "bgzf", indexer, options, save)
+            bgzf = BgzfText(reader, 0, reader.size)
+            return _index(reader, bgzf, "bgzf", indexer, options, save, mark_bytes)
         except NotBgzf:
             compression = "gzip"
     if compression == "gzip":
-        text = GzipText(reader)
-    return _index(reader, text, compression, indexer, options, save)
+        text = GzipText(reader, share=share)
+    return _index(reader, text, compression, indexer, options, save, mark_bytes)
 
 
 def scan_stretch(
@@ -59,14 +65,16 @@ def scan_stretch(
     stop: int,
     indexer: RecordIndexer,
     options: Mapping[str, Any],
+    *,
+    mark_bytes: int | None = None,
 ) -> Draft:
     """Scan the bytes `start` up to `stop` of a plain or BGZF object under every possible state.
 
-    Raises NeedsWholeScan when the object is not BGZF after all.
+    With `mark_bytes` marks lie at most so many bytes apart. Raises NeedsWholeScan when the object is not BGZF after all.
     """
     text: StretchText = (BgzfText if compression == "bgzf" else PlainText)(reader, start, stop)
     scanner = indexer.scanner(options, stretch=True, first=start == 0)
-    collectors = _Collectors(mark_spacing(reader.size, compression), text)
+    collectors = _Collectors(mark_bytes or mark_spacing(reader.size, compression), text)
     try:
         for block in text.own():
             collectors.add(scanner, block)
@@ -76,9 +84,14 @@ def scan_stretch(
     except NotBgzf as exc:
         raise NeedsWholeScan from exc
     endings = scanner.endings()
+    for state in endings:
+        collectors.of_state(state).release()
     segments = {
         state: replace(
-            collectors.of_state(state).segment(text_size), preamble=ending.preamble, tables=ending.tables
+            collectors.of_state(state).segment(text_size),
+            preamble=ending.preamble,
+            tables=ending.tables,
+            header_block=_header_block(text, ending.preamble),
         )
         for state, ending in endings.items()
     }
@@ -103,9 +116,10 @@ def _index(
     indexer: RecordIndexer,
     options: Mapping[str, Any],
     save: SaveSegment,
+    mark_bytes: int | None,
 ) -> Indexed:
     scanner = indexer.scanner(options, stretch=False, first=True)
-    collectors = _Collectors(mark_spacing(reader.size, compression), text)
+    collectors = _Collectors(mark_bytes or mark_spacing(reader.size, compression), text)
     collector = collectors.of_state(0)
     for block in text.own():
         collectors.add(scanner, block)
@@ -118,9 +132,15 @@ def _index(
     save(replace(collector.segment(size, text.end()), members=text.take_members(end=True)))
     ending = scanner.endings()[0]
     tables = indexer.join_tables([TablePiece(ending.tables, 0, 0)])
-    for segment in closing_segments(ending.preamble, tables, collector.n_records, size):
+    header_block = _header_block(text, ending.preamble)
+    for segment in closing_segments(ending.preamble, tables, collector.n_records, size, header_block):
         save(segment)
-    return Indexed(compression, collector.n_records, size, ending.summary, ending.preamble)
+    summary = {**ending.summary, **indexer.describe(tables)}
+    return Indexed(compression, collector.n_records, size, summary, ending.preamble)
+
+
+def _header_block(text: Text, preamble: bytes) -> tuple[int, int]:
+    return text.block_at(len(preamble)) if preamble and isinstance(text, BgzfText) else (0, 0)
 
 
 class _Collectors:
@@ -134,8 +154,14 @@ class _Collectors:
 
     def of_state(self, state: int) -> Collector:
         if state not in self._by_state:
-            self._by_state[state] = Collector(self._spacing, spill_budget(self._text.budget))
+            self._by_state[state] = self._collector()
         return self._by_state[state]
+
+    def _collector(self) -> Collector:
+        if isinstance(self._text, BgzfText):
+            bridges = self._text.bridges()
+            return Collector(self._spacing, bridges.allows_spill, bridges.build)
+        return Collector(self._spacing, spill_budget(self._text.budget))
 
     def add(self, scanner: Scanner, block: TextBlock) -> None:
         """Scan a block, and let each state's collector have it."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import zlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slicery_service.compression import Compression
-from slicery_service.record_index import CUT, Segment, StructArray
+from slicery_service.record_index import BRIDGE, CUT, Segment, StructArray
+from slicery_workers.compression.bridge import Bridge
 from slicery_workers.compression.text import Budget, Cut
 
 Int64Array = NDArray[np.int64]
@@ -40,12 +41,19 @@ class _Pending:
 class Collector:
     """Marks and cuts of one text under one state; `segment` hands out what is settled.
 
-    `allows(cost, offset)` says whether a spill of `cost` bytes may be kept at a compressed offset.
+    `allows(cost, offset)` says whether a spill of `cost` bytes may be kept at a compressed offset, and
+    `bridge(cut, start)` gives the bridge of a cut whose spill shall be kept with one.
     """
 
-    def __init__(self, spacing: int, allows: Callable[[int, int], bool] | None = None) -> None:
+    def __init__(
+        self,
+        spacing: int,
+        allows: Callable[[int, int], bool] | None = None,
+        bridge: Callable[[Cut, int], Bridge | None] | None = None,
+    ) -> None:
         self._spacing = spacing
         self._allows = allows or (lambda _cost, _offset: True)
+        self._bridge = bridge or (lambda _cut, _start: None)
         self._marks: list[tuple[int, int]] = []
         self._last_mark = -1
         self._last_start: tuple[int, int] | None = None
@@ -53,6 +61,8 @@ class Collector:
         self._rows: list[StructArray] = []
         self._windows = bytearray()
         self._spills = bytearray()
+        self._bridges: list[Bridge] = []
+        self._bridge_bytes = 0
         self._taken_records = 0
         self._taken_text = 0
         self.n_records = 0
@@ -60,7 +70,8 @@ class Collector:
     @property
     def n_bytes(self) -> int:
         """Bytes that the next segment's payload takes, about."""
-        return len(self._windows) + len(self._spills) + len(self._rows) * CUT.itemsize + len(self._marks) * 16
+        rows = len(self._rows) * CUT.itemsize + len(self._marks) * 16
+        return len(self._windows) + len(self._spills) + self._bridge_bytes + rows
 
     def add(self, text: Bytes, position: int, cuts: list[Cut], starts: Int64Array) -> None:
         """Take the text at `position`, the cuts in it, and the starts of records that are now known.
@@ -82,6 +93,17 @@ class Collector:
         """Settle the cuts behind which no record begins: the text's end stands for it."""
         self._settle(np.array([text_size], np.int64))
 
+    def release(self) -> None:
+        """Hand out with the next segment also the cuts behind which no record of this stretch begins.
+
+        Which one does is found when all segments are put together: until then their `start` is -1.
+        """
+        for pending in self._pending:
+            row = _row(pending.cut, self.n_records)
+            row["start"] = -1
+            self._append_row(row, pending.cut, b"")
+        self._pending.clear()
+
     def segment(self, text_stop: int, end: Cut | None = None) -> Segment:
         """Hand out what is settled since the last call, as the segment that ends at `text_stop`.
 
@@ -98,10 +120,13 @@ class Collector:
             cuts=np.concatenate(self._rows) if self._rows else np.empty(0, CUT),
             windows=bytes(self._windows),
             spills=bytes(self._spills),
+            bridges=_bridge_rows(self._bridges),
+            bridge_bytes=b"".join(each.data for each in self._bridges),
         )
         self._taken_records, self._taken_text = self.n_records, text_stop
         self._marks, self._rows = [], []
         self._windows, self._spills = bytearray(), bytearray()
+        self._bridges, self._bridge_bytes = [], 0
         return segment
 
     def _mark(self, starts: Int64Array) -> None:
@@ -139,11 +164,19 @@ class Collector:
 
     def _append(self, pending: _Pending, record: int, start: int) -> None:
         cut, size = pending.cut, start - pending.cut.text
-        spilled = size == 0 or (size <= len(pending.ahead) and self._allows(size, cut.offset))
+        spilled = size == 0 or (size <= len(pending.ahead) and self._keeps(cut, start))
         spill = bytes(pending.ahead[:size]) if spilled else b""
         row = _row(cut, record)
         row["start"], row["spilled"], row["spilled_crc"] = start, spilled, zlib.crc32(spill, cut.crc)
         self._append_row(row, cut, spill)
+
+    def _keeps(self, cut: Cut, start: int) -> bool:
+        bridge = self._bridge(cut, start)
+        if bridge is None:
+            return self._allows(start - cut.text, cut.offset)
+        self._bridges.append(bridge)
+        self._bridge_bytes += len(bridge.data)
+        return True
 
     def _append_row(self, row: StructArray, cut: Cut, spill: bytes) -> None:
         row["spill_at"], row["spill_size"] = len(self._spills), len(spill)
@@ -169,6 +202,15 @@ def end_row(end: Cut, n_records: int) -> StructArray:
     row = _row(end, n_records)
     row["start"], row["spilled"] = end.text, 1
     return row
+
+
+def _bridge_rows(bridges: Sequence[Bridge]) -> StructArray:
+    rows = np.zeros(len(bridges), BRIDGE)
+    for name in ("cut", "offset", "text"):
+        rows[name] = [getattr(each, name) for each in bridges]
+    rows["size"] = [len(each.data) for each in bridges]
+    rows["at"] = np.cumsum(rows["size"]) - rows["size"]
+    return rows
 
 
 def _row(cut: Cut, record: int) -> StructArray:

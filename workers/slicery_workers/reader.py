@@ -65,7 +65,8 @@ class ObjectReader(PreadFile):
     """A seekable binary file over ranged GETs; safe to read from several threads.
 
     `fetch` gets a ByteRange and returns exactly its bytes; `on_bytes` hears the size of each block that came.
-    Bytes behind `ahead_stop` are not read ahead: who reads a stretch seldom needs more than a few of them.
+    Bytes behind `ahead_stop` are not read ahead: who reads a stretch seldom needs more than a few of them. Of
+    `share` objects that are read side by side, each has smaller blocks, and fewer ahead.
     """
 
     def __init__(
@@ -77,14 +78,15 @@ class ObjectReader(PreadFile):
         ahead_stop: int | None = None,
         block_bytes: int = BLOCK_BYTES,
         read_ahead: int = READ_AHEAD,
+        share: int = 1,
     ) -> None:
         super().__init__()
         self.size = size
         self._fetch = fetch
         self._on_bytes = on_bytes
         self._ahead_stop = size if ahead_stop is None else min(ahead_stop, size)
-        self._block_bytes = block_bytes
-        self._read_ahead = read_ahead
+        self._block_bytes = max(1, block_bytes // share)
+        self._read_ahead = max(1, read_ahead // share)
         self._lock = threading.Lock()
         self._blocks: OrderedDict[int, Future[bytes]] = OrderedDict()
         self._pool = ThreadPoolExecutor(max_workers=max(1, read_ahead), thread_name_prefix="read-ahead")

@@ -1,4 +1,4 @@
-"""What a job consists of: units, each an object or a stretch of one, and the joining of what they found.
+"""What a job consists of: units, each an object, a stretch of one or a pair, and the joining of what they found.
 
 A small job does all its units in one task. A large one sends a task for each; every unit saves a draft, and the
 task that saves the last one joins them. All of it may happen twice: segments and drafts are replaced.
@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from slicery_service import formats, index, jobs
@@ -26,11 +27,14 @@ from slicery_service.models import StoredObject
 from slicery_service.record_index import Segment
 from slicery_service.store import Store, store_for
 from slicery_workers.drafts import Draft, Indexed, NeedsWholeScan, join_stretches
+from slicery_workers.heads import prepared
 from slicery_workers.indexing import index_whole, scan_stretch
+from slicery_workers.pairs import MATES, Mate, index_pair
 from slicery_workers.progress import JobEnded, Progress
 from slicery_workers.reader import ObjectReader
 from slicery_workers.registry import indexer_of
 from slicery_workers.scanners import RecordIndexer, Summary
+from slicery_workers.summary import joined_summary
 
 SNIFF_BYTES = 64
 SMALL_JOB_SHARE = 4
@@ -39,7 +43,10 @@ SMALL_JOB_SHARE = 4
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A piece of a job: the bytes `start` up to `stop` of an object, or all of it (`whole`)."""
+    """A piece of a job: the bytes `start` up to `stop` of an object, or all of it (`whole`).
+
+    `paired` says that it is all of the object, and of the next one, which holds the mates of its records.
+    """
 
     object: int
     ordinal: int
@@ -47,6 +54,7 @@ class Unit:
     start: int
     stop: int
     whole: bool
+    paired: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return what goes into the message of the unit's task."""
@@ -60,12 +68,18 @@ class Work:
         self.claim = claim
         self._progress = Progress(claim.job_id, shared=shared)
         self._indexer: RecordIndexer = indexer_of(claim.format)
+        self._paired = formats.get(claim.format).is_paired(claim.options)
         self._store: Store = store_for(configured_sources().get(claim.source))
         with transaction() as session:
             self._objects = index.objects_of(session, claim.dataset_id, claim.generation)
 
     def units(self) -> list[Unit]:
         """Divide the job; reads the first bytes of each object."""
+        if self._paired:
+            return [
+                Unit(first.ordinal, 0, self._sniffed(first), 0, first.size_bytes, whole=True, paired=True)
+                for first in self._objects[::MATES]
+            ]
         return [unit for each in self._objects for unit in self._units_of(each)]
 
     def is_small(self, units: list[Unit]) -> bool:
@@ -77,9 +91,12 @@ class Work:
         with transaction() as session:
             if index.has_draft(session, *self._key, unit.object, unit.ordinal):
                 return
-        do = self._index_whole if unit.whole else self._scan_stretch
-        with self._naming(unit.object), self._reader(unit.object, unit.stop) as reader:
-            payload = do(reader, unit)
+        if unit.paired:
+            payload = self._index_pair(unit)
+        else:
+            do = self._index_whole if unit.whole else self._scan_stretch
+            with self._opened(unit.object, unit.stop) as reader:
+                payload = do(reader, unit)
         self._progress.flush()
         with self._held() as session:
             index.save_draft(session, *self._key, unit.object, unit.ordinal, payload)
@@ -90,12 +107,13 @@ class Work:
         self._check_headers(results)
         compressions = {result.compression for result in results if result.text_size} or {"none"}
         summary = self._summary([result.summary for result in results])
+        n_records = sum(result.n_records for result in results)
         with transaction() as session:
             jobs.finish(
                 session,
                 self.claim.job_id,
-                n_records=sum(result.n_records for result in results),
-                record_unit=formats.get(self.claim.format).unit,
+                n_records=n_records // MATES if self._paired else n_records,
+                record_unit=formats.get(self.claim.format).unit_of(self.claim.options),
                 compression=compressions.pop() if len(compressions) == 1 else "mixed",
                 summary=summary,
                 index_size_bytes=index.size_bytes(session, *self._key),
@@ -119,17 +137,7 @@ class Work:
         return sum(each.size_bytes for each in self._objects)
 
     def _summary(self, summaries: list[Summary]) -> dict[str, Any]:
-        """Return the dataset's summary; `objects` holds what decoders need to know differently of some."""
-        joined = dict(self._indexer.join_summaries(summaries))
-        names = formats.get(self.claim.format).decoder_options
-        differing = {
-            str(number): {
-                name: each[name] for name in names if each.get(name, joined.get(name)) != joined.get(name)
-            }
-            for number, each in enumerate(summaries)
-        }
-        exceptions = {number: values for number, values in differing.items() if values}
-        return joined | ({"objects": exceptions} if exceptions else {})
+        return joined_summary(self._indexer, formats.get(self.claim.format), summaries)
 
     @contextmanager
     def _naming(self, number: int) -> Iterator[None]:
@@ -139,7 +147,7 @@ class Work:
         except IndexingError as problem:
             if len(self._objects) > 1:
                 stored = self._objects[number]
-                problem.detail = f"s3://{stored.bucket}/{stored.key}: {problem.detail}"
+                problem.detail = f"{uri_of(stored)}: {problem.detail}"
             raise
 
     @property
@@ -147,9 +155,7 @@ class Work:
         return self.claim.dataset_id, self.claim.generation
 
     def _units_of(self, stored: StoredObject) -> Iterator[Unit]:
-        self._progress.add(0)  # many objects take a while, and the job shall not be taken for lost
-        size = stored.size_bytes
-        compression = sniff(self._fetch(stored, ByteRange(0, min(size, SNIFF_BYTES)))) if size else "none"
+        compression, size = self._sniffed(stored), stored.size_bytes
         stretch = get_settings().stretch_bytes
         if compression == "gzip" or size <= stretch:
             yield Unit(stored.ordinal, 0, compression, 0, size, whole=True)
@@ -158,27 +164,66 @@ class Work:
             stop = min(start + stretch, size)
             yield Unit(stored.ordinal, ordinal, compression, start, stop, whole=False)
 
-    def _index_whole(self, reader: ObjectReader, unit: Unit) -> bytes:
+    def _sniffed(self, stored: StoredObject) -> Compression:
+        self._progress.add(0)  # many objects take a while, and the job shall not be taken for lost
+        size = stored.size_bytes
+        return sniff(self._fetch(stored, ByteRange(0, min(size, SNIFF_BYTES)))) if size else "none"
+
+    def _index_pair(self, unit: Unit) -> bytes:
+        """Index two objects side by side; their drafts are one, as they are one unit."""
+        numbers = range(unit.object, unit.object + MATES)
+        savers = [self._saver(number) for number in numbers]
+        mates = [
+            Mate(
+                uri_of(self._objects[number]),
+                partial(self._opened, number, self._objects[number].size_bytes, MATES),
+                self._sniffed(self._objects[number]),
+                saver.save,
+            )
+            for number, saver in zip(numbers, savers, strict=True)
+        ]
+        found = index_pair(mates, self._indexer, self.claim.options)
+        for saver, each in zip(savers, found, strict=True):
+            saver.end(each.compression)
+        return b"\n".join(map(_to_payload, found))
+
+    def _saver(self, number: int) -> _Saver:
+        """Begin an object's index afresh."""
         with self._held() as session:
-            index.clear_object(session, *self._key, unit.object)
-        saver = _Saver(self, unit.object)
-        found = index_whole(reader, unit.compression, self._indexer, self.claim.options, saver.save)
+            index.clear_object(session, *self._key, number)
+        return _Saver(self, number)
+
+    def _index_whole(self, reader: ObjectReader, unit: Unit) -> bytes:
+        saver = self._saver(unit.object)
+        options = self._options(unit.object)
+        found = index_whole(reader, unit.compression, self._indexer, options, saver.save)
         saver.end(found.compression)
         return _to_payload(found)
 
     def _scan_stretch(self, reader: ObjectReader, unit: Unit) -> bytes:
         try:
-            draft = scan_stretch(
-                reader, unit.compression, unit.start, unit.stop, self._indexer, self.claim.options
-            )
+            options = self._options(unit.object)
+            draft = scan_stretch(reader, unit.compression, unit.start, unit.stop, self._indexer, options)
         except NeedsWholeScan:
             return b""
         return draft.to_payload()
 
+    def _options(self, number: int) -> Mapping[str, Any]:
+        """Return the options of an object: what the first one leaves open, it settles for all."""
+        options: Mapping[str, Any] = self.claim.options
+        first = next((each.ordinal for each in self._objects if each.size_bytes), number)
+        for stored in (self._objects[first], self._objects[number]):
+            fetch = partial(self._fetch, stored)
+            options = prepared(self._indexer, options, stored.key, stored.size_bytes, fetch)
+        return options
+
     def _settled(self, number: int) -> Indexed:
         """Return what is known of an object whose units are done; joins its stretches if it has any."""
+        within_pair = number % MATES if self._paired else 0
         with transaction() as session:
-            payloads = list(index.drafts_of(session, *self._key, number))
+            payloads = list(index.drafts_of(session, *self._key, number - within_pair))
+        if self._paired:
+            return _from_payload(payloads[0].split(b"\n")[within_pair])
         if len(payloads) == 1 and payloads[0].startswith(b"{"):
             return _from_payload(payloads[0])
         try:
@@ -209,17 +254,22 @@ class Work:
         stored = self._objects[number]
         compression = sniff(self._fetch(stored, ByteRange(0, SNIFF_BYTES)))
         unit = Unit(number, 0, compression, 0, stored.size_bytes, whole=True)
-        with self._naming(number), self._reader(number, stored.size_bytes) as reader:
+        with self._opened(number, stored.size_bytes) as reader:
             return _from_payload(self._index_whole(reader, unit))
 
-    def _reader(self, number: int, ahead_stop: int) -> ObjectReader:
+    @contextmanager
+    def _opened(self, number: int, ahead_stop: int, share: int = 1) -> Iterator[ObjectReader]:
+        """Read an object; problems name it."""
         stored = self._objects[number]
-        return ObjectReader(
+        reader = ObjectReader(
             lambda byte_range: self._fetch(stored, byte_range),
             stored.size_bytes,
             on_bytes=self._progress.add,
             ahead_stop=ahead_stop,
+            share=share,
         )
+        with self._naming(number), reader:
+            yield reader
 
     def _fetch(self, stored: StoredObject, byte_range: ByteRange) -> bytes:
         return self._store.read(stored.bucket, stored.key, byte_range, etag=stored.etag)
@@ -253,6 +303,11 @@ class _Saver:
         with self._work._held() as session:
             index.drop_segments_from(session, *self._work._key, self._number, self._ordinal)
             index.set_compression(session, *self._work._key, self._number, compression)
+
+
+def uri_of(stored: StoredObject) -> str:
+    """Name an object in a message."""
+    return f"s3://{stored.bucket}/{stored.key}"
 
 
 def _to_payload(found: Indexed) -> bytes:

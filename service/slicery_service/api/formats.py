@@ -25,7 +25,9 @@ class FormatView(BaseModel):
     compressions: list[str]
     options: dict[str, Any] = Field(description="JSON Schema of the options at registration")
     strategies: dict[str, dict[str, Any]] = Field(description="JSON Schema of each strategy, by name")
-    selections: dict[str, dict[str, Any]] = Field(description="JSON Schema of each selection, by name")
+    selections: dict[str, dict[str, Any]] = Field(
+        description="JSON Schema of each member of a selection, by name; members may be left out"
+    )
 
 
 class FormatList(BaseModel):
@@ -56,6 +58,21 @@ def _view(form: formats.Format) -> dict[str, Any]:
         "suffixes": list(form.suffixes),
         "compressions": ["none", "gzip", "bgzf"] if form.kind == "records" else ["none"],
         "options": form.options.model_json_schema(),
-        "strategies": {name: model.model_json_schema() for name, model in form.all_strategies.items()},
-        "selections": dict(form.selection.model_json_schema()["properties"]) if form.selection else {},
+        "strategies": {name: _strategy(model) for name, model in form.all_strategies.items()},
+        "selections": _selections(form.selection) if form.selection else {},
     }
+
+
+def _strategy(model: type[BaseModel]) -> dict[str, Any]:
+    schema = model.model_json_schema()
+    name = {**schema["properties"]["name"], "description": "the strategy's name"}
+    schema["properties"] = {**schema["properties"], "name": name}
+    schema["required"] = ["name", *schema.get("required", ())]
+    return schema
+
+
+def _selections(model: type[BaseModel]) -> dict[str, Any]:
+    """Return each member's schema by itself, with the definitions that it refers to."""
+    schema = model.model_json_schema()
+    shared = {"$defs": schema["$defs"]} if "$defs" in schema else {}
+    return {name: {**member, **shared} for name, member in schema["properties"].items()}

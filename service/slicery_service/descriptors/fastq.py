@@ -1,8 +1,21 @@
-"""FASTQ: reads with qualities."""
+"""FASTQ: reads with qualities, or pairs of them."""
 
 from __future__ import annotations
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from slicery_service.formats import Format
+
+
+class FastqOptions(BaseModel):
+    """Options of FASTQ."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    paired: bool | None = Field(
+        default=None,
+        description="whether each two objects hold mates (R1, R2, R1, R2, …): records are then pairs of reads",
+    )
 
 
 def looks_like_fastq(text: bytes) -> bool:
@@ -19,4 +32,6 @@ FASTQ = Format(
     suffixes=(".fastq", ".fq"),
     media_type="text/plain",
     looks_like=looks_like_fastq,
+    options=FastqOptions,
+    pair_option="paired",
 )

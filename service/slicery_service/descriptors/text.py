@@ -1,4 +1,4 @@
-"""Text: lines."""
+"""Text: lines, words or paragraphs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,20 @@ class TextOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    boundary: Literal["line", "word", "paragraph"] = Field(
+        default="line",
+        description="what a record is: a line; a word, which blank characters end; or a paragraph, which blank lines end",
+    )
     encoding: Literal["utf-8", "latin-1"] | None = Field(
         default=None, description="character encoding; detected while indexing when absent"
     )
 
 
 def looks_like_text(text: bytes) -> bool:
-    """Text holds no NUL and few control characters."""
+    """Text holds no NUL and few control characters; XML is text, but its lines mean nothing by themselves."""
     sample = text[:4096]
+    if sample.removeprefix(b"\xef\xbb\xbf").startswith(b"<?xml"):
+        return False
     control = sum(byte < 32 and byte not in b"\t\n\r\f\x1b" for byte in sample)
     return bool(sample) and b"\0" not in sample and control * 50 <= len(sample)
 
@@ -30,10 +36,11 @@ TEXT = Format(
     name="text",
     kind="records",
     unit="line",
-    description="Lines of text",
+    description="Lines, words or paragraphs of text",
     suffixes=(".txt", ".log", ".text", ".lst"),
     media_type="text/plain",
     looks_like=looks_like_text,
     options=TextOptions,
-    decoder_options=("encoding",),
+    decoder_options=("encoding", "boundary"),
+    unit_option="boundary",
 )

@@ -37,12 +37,16 @@ class Cover:
     """Pieces as int64 columns, ascending by slice and object; see Piece.
 
     By the number of a piece, `preambles` hold the text that its file begins with instead of its object's
-    preamble, and `options` what its decoder needs beyond the format's options.
+    preamble, and `options` what its decoder needs beyond the format's options. A piece of a single record that is
+    cut inside it has an *opening*: text that its file begins with, and that belongs to the record. `closings` hold
+    text that comes last, of pieces of objects without compression.
     """
 
     columns: dict[str, Int64Array]
     preambles: Mapping[int, bytes] = field(default_factory=dict)
     options: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    openings: Mapping[int, bytes] = field(default_factory=dict)
+    closings: Mapping[int, bytes] = field(default_factory=dict)
 
     def of_object(self, number: int) -> tuple[NDArray[np.intp], dict[str, Int64Array]]:
         """Return which pieces lie in one object, and their columns."""

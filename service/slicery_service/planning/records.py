@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from slicery.ticket import Step
 from slicery_service.errors import InvalidStrategy
 from slicery_service.planning.plan import Cover, Piece, Plan
 from slicery_service.planning.strategies import Count, PerBytes, PerRecords
-from slicery_service.record_index import Int64Array, RecordIndex
+from slicery_service.record_index import BoolArray, Int64Array, RecordIndex, StructArray
 
 
 def plan(
@@ -37,8 +37,25 @@ def plan(
     return RecordPlan(bounds(strategy, indexes, max_slices), indexes)
 
 
+class Measured(Protocol):
+    """What of an index decides where slices begin; see RecordIndex."""
+
+    @property
+    def size_bytes(self) -> int: ...
+    @property
+    def n_records(self) -> int: ...
+    @property
+    def marks(self) -> Int64Array: ...
+    @property
+    def cuts(self) -> StructArray: ...
+    @property
+    def joints(self) -> BoolArray: ...
+    @property
+    def seams(self) -> BoolArray: ...
+
+
 def bounds(
-    strategy: Count | PerRecords | PerBytes, indexes: Sequence[RecordIndex], max_slices: int
+    strategy: Count | PerRecords | PerBytes, indexes: Sequence[Measured], max_slices: int
 ) -> Int64Array:
     """Return int64 (slices + 1,): the record with which each slice begins, and the end.
 
@@ -48,15 +65,15 @@ def bounds(
     match strategy:
         case PerRecords(per_slice=per_slice):
             step = min(per_slice, max(1, n_records))  # larger ones would leave 64 bits
-            n = _checked(max(1, -(-n_records // step)), max_slices)
+            n = check_slices(max(1, -(-n_records // step)), max_slices)
             return np.minimum(np.arange(n + 1, dtype=np.int64) * step, n_records)
         case PerBytes(per_slice=per_slice):
             size = sum(index.size_bytes for index in indexes)
-            n = _checked(max(1, -(-size // per_slice)), max_slices)
+            n = check_slices(max(1, -(-size // per_slice)), max_slices)
             targets = np.arange(1, n, dtype=np.float64) * per_slice
         case Count(n=wanted):
             size = sum(index.size_bytes for index in indexes)
-            n = _checked(wanted, max_slices)
+            n = check_slices(wanted, max_slices)
             targets = np.arange(1, n, dtype=np.float64) * (size / n)
     return _bounds_near(targets, indexes, n_records)
 
@@ -144,9 +161,20 @@ def covered_bytes(covered: Cover, indexes: Sequence[RecordIndex]) -> int:
     total = 0
     for number in np.unique(covered.columns["object"]).tolist():
         _, columns = covered.of_object(number)
-        offsets = indexes[number].cuts["offset"]
-        total += int((offsets[columns["last_cut"]] - offsets[columns["first_cut"]]).sum())
+        total += int(_fetched_of(indexes[number], columns).sum())
     return total
+
+
+def _fetched_of(index: RecordIndex, columns: Mapping[str, Int64Array]) -> Int64Array:
+    if index.compression == "none":
+        return columns["text_stop"] - columns["text_start"]
+    first, last = columns["first_cut"], columns["last_cut"]
+    begin = index.cuts["offset"][first]
+    if len(index.bridges):
+        bridged = index.bridged(first, last, columns["text_start"], columns["text_stop"])
+        begin = np.where(bridged, index.bridges["offset"][index.bridge_of[first]], begin)
+    fetched: Int64Array = index.cuts["offset"][last] - begin
+    return fetched
 
 
 def _cover_in(index: RecordIndex, columns: dict[str, Int64Array], rows: NDArray[np.intp]) -> None:
@@ -158,33 +186,37 @@ def _cover_in(index: RecordIndex, columns: dict[str, Int64Array], rows: NDArray[
     columns["skip"][rows] = first - mark_records[before]
     columns["n_text_records"][rows] = mark_records[after] - mark_records[before]
     columns["text_start"][rows], columns["text_stop"][rows] = text_start, text_stop
-    columns["first_cut"][rows] = np.searchsorted(index.cuts["text"], text_start, "right") - 1
+    first_cut = np.searchsorted(index.cuts["text"], text_start, "right") - 1
+    columns["first_cut"][rows] = np.where(before == 0, 0, first_cut)  # the preamble comes along for nothing
     columns["last_cut"][rows] = np.searchsorted(index.reach, text_stop, "left")
 
 
-def _bounds_near(targets: NDArray[np.float64], indexes: Sequence[RecordIndex], n_records: int) -> Int64Array:
-    """Return bounds near byte positions: on cuts while there are enough, else between records."""
+def _bounds_near(targets: NDArray[np.float64], indexes: Sequence[Measured], n_records: int) -> Int64Array:
+    """Return bounds near byte positions: on seams or joints while there are enough, else between records."""
     n = len(targets) + 1
     if n >= n_records:
         return np.arange(n + 1, dtype=np.int64) * n_records // n
-    positions, records = _clean_cuts(indexes)
-    if n < len(positions):
-        inner = records[_nearest(positions, targets)]
+    for usable in ([index.seams for index in indexes], [index.joints for index in indexes]):
+        positions, records = _clean_cuts(indexes, usable)
+        if n < len(positions):
+            inner = records[_nearest(positions, targets)]
+            break
     else:
-        inner = _ascending(np.rint(_records_at(targets, indexes)).astype(np.int64), n_records - 1)
+        inner = ascending(np.rint(_records_at(targets, indexes)).astype(np.int64), n_records - 1)
     return np.concatenate([[0], inner, [n_records]]).astype(np.int64)
 
 
-def _clean_cuts(indexes: Sequence[RecordIndex]) -> tuple[Int64Array, Int64Array]:
-    """Return where objects can be cut without reading a byte twice: byte positions, and the records there.
+def _clean_cuts(
+    indexes: Sequence[Measured], usable_cuts: Sequence[BoolArray]
+) -> tuple[Int64Array, Int64Array]:
+    """Return where objects can be cut, of each at its usable cuts: byte positions, and the records there.
 
     Both ascend strictly; position and record 0 come first, the end is left out.
     """
     positions, records = [], []
     size, n_records = 0, 0
-    for index in indexes:
-        cuts = index.cuts[:-1]
-        usable = (cuts["spilled"] == 1) & (cuts["record"] < index.n_records)
+    for index, usable in zip(indexes, usable_cuts, strict=True):
+        cuts = index.cuts
         positions.append(cuts["offset"][usable] + size)
         records.append(cuts["record"][usable] + n_records)
         size += index.size_bytes
@@ -199,10 +231,10 @@ def _nearest(positions: Int64Array, targets: NDArray[np.float64]) -> Int64Array:
     right = np.clip(np.searchsorted(positions, targets), 1, len(positions) - 1)
     closer_left = targets - positions[right - 1] < positions[right] - targets
     chosen = np.where(closer_left, right - 1, right).astype(np.int64)
-    return _ascending(chosen, len(positions) - 1)
+    return ascending(chosen, len(positions) - 1)
 
 
-def _ascending(numbers: Int64Array, last: int) -> Int64Array:
+def ascending(numbers: Int64Array, last: int) -> Int64Array:
     """Move ascending numbers as little as needed so that they ascend strictly within 1 … last."""
     steps = np.arange(len(numbers), dtype=np.int64)
     raised = np.maximum.accumulate(np.maximum(numbers, 1) - steps) + steps
@@ -210,7 +242,7 @@ def _ascending(numbers: Int64Array, last: int) -> Int64Array:
     return np.minimum(raised, room)
 
 
-def _records_at(targets: NDArray[np.float64], indexes: Sequence[RecordIndex]) -> NDArray[np.float64]:
+def _records_at(targets: NDArray[np.float64], indexes: Sequence[Measured]) -> NDArray[np.float64]:
     """Estimate the record at byte positions of the joined objects, by interpolation between cuts and marks."""
     sizes = _bases([index.size_bytes for index in indexes])
     n_records = _bases([index.n_records for index in indexes])
@@ -227,7 +259,8 @@ def _bases(counts: Sequence[int]) -> Int64Array:
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
-def _checked(n: int, max_slices: int) -> int:
+def check_slices(n: int, max_slices: int) -> int:
+    """Return the number of slices `n`; InvalidStrategy when it is more than `max_slices`."""
     if n > max_slices:
         raise InvalidStrategy(
             f"the strategy gives {n:,} slices, and this service allows {max_slices:,}",

@@ -44,7 +44,11 @@ class _Ends:
 
 
 def wrap(
-    index: RecordIndex, first_cuts: Int64Array, last_cuts: Int64Array, text_stops: Int64Array
+    index: RecordIndex,
+    first_cuts: Int64Array,
+    last_cuts: Int64Array,
+    text_starts: Int64Array,  # noqa: ARG001 - a window comes first in any case
+    text_stops: Int64Array,
 ) -> list[Wrapped]:
     """Wrap slices of a gzip object; see parts.Wrapper."""
     ends = _ends(index, first_cuts, last_cuts, text_stops)
@@ -102,7 +106,7 @@ def _wrap_one(index: RecordIndex, first_cut: int, last_cut: int, ends: _Ends) ->
         tail = lead_out(int(last["bit"]), int(last["shared"]), ends.spill)
         parts.append(tail + _trailer(ends.crc, ends.length))
     elif ends.spill:
-        parts.append(_member(ends.spill))
+        parts.append(stored_member(ends.spill))
     prefix, text = int(first["window_length"]), int(first["text"])
     return Wrapped(_joined(parts), prefix, text, int(last["text"]) + len(ends.spill))
 
@@ -116,7 +120,8 @@ def _trailer(crc: int, length: int) -> bytes:
     return struct.pack("<II", crc, length & 0xFFFFFFFF)
 
 
-def _member(text: bytes) -> bytes:
+def stored_member(text: bytes) -> bytes:
+    """Return a gzip member that holds `text` uncompressed."""
     return HEADER + lead_out(0, 0, text) + _trailer(zlib.crc32(text), len(text))
 
 

@@ -30,9 +30,16 @@ class Wrapper(Protocol):
     """Wrap slices of one object in one go."""
 
     def __call__(
-        self, index: RecordIndex, first_cuts: Int64Array, last_cuts: Int64Array, text_stops: Int64Array
+        self,
+        index: RecordIndex,
+        first_cuts: Int64Array,
+        last_cuts: Int64Array,
+        text_starts: Int64Array,
+        text_stops: Int64Array,
     ) -> Sequence[Wrapped]:
-        """Return a file for each i that holds at least the text from cut first_cuts[i] up to text_stops[i].
+        """Return a file for each i that holds at least the text from text_starts[i] up to text_stops[i].
 
-        All three are int64 (n,). last_cuts[i] > first_cuts[i] is a cut whose reach is at least text_stops[i].
+        All four are int64 (n,). text_starts[i] is that of the cut first_cuts[i], or behind it; of BGZF objects it
+        is the cut's `start` where the slice shall begin with the cut's bridge. last_cuts[i] > first_cuts[i] is a cut
+        whose reach is at least text_stops[i].
         """

@@ -8,14 +8,12 @@ from slicery_service.wrapping.parts import Wrapped
 
 
 def wrap(
-    index: RecordIndex,
-    first_cuts: Int64Array,
-    last_cuts: Int64Array,  # noqa: ARG001 - a plain object is cut anywhere, also before that cut
+    index: RecordIndex,  # noqa: ARG001 - nothing of it is needed:
+    first_cuts: Int64Array,  # noqa: ARG001 - a plain object is cut anywhere, behind that cut
+    last_cuts: Int64Array,  # noqa: ARG001 - and before that one
+    text_starts: Int64Array,
     text_stops: Int64Array,
 ) -> list[Wrapped]:
     """Wrap slices of a plain object; see parts.Wrapper."""
-    starts = index.cuts["text"][first_cuts].tolist()
-    stops = text_stops.tolist()
-    return [
-        Wrapped((ByteRange(start, stop),), 0, start, stop) for start, stop in zip(starts, stops, strict=True)
-    ]
+    pairs = zip(text_starts.tolist(), text_stops.tolist(), strict=True)
+    return [Wrapped((ByteRange(start, stop),), 0, start, stop) for start, stop in pairs]

@@ -10,6 +10,7 @@ from isal import isal_zlib
 from slicery_service.compression import GZIP_MAGIC, bgzf_block_size
 from slicery_service.errors import CorruptCompression
 from slicery_service.record_index import MEMBER, StructArray
+from slicery_workers.compression.bridge import Bridges
 from slicery_workers.compression.text import Budget, Cut, TextBlock, spacing
 from slicery_workers.compression.window import ISAL_ERROR
 from slicery_workers.reader import ObjectReader
@@ -54,6 +55,28 @@ class BgzfText:
 
     def take_members(self, *, end: bool) -> StructArray:  # noqa: ARG002 - blocks need no table
         return np.empty(0, MEMBER)
+
+    def bridges(self) -> Bridges:
+        """Return what makes bridges, for one state of a scan."""
+        return Bridges(self._blocks_from, self._first_block, self._reader.size)
+
+    def block_at(self, text: int) -> tuple[int, int]:
+        """Return both offsets of the object's last block that begins at or before a text offset."""
+        found, position = (0, 0), 0
+        offset = 0
+        while offset < self._reader.size and position <= text:
+            found = (offset, position)
+            data = self._reader.pread(offset, offset + LARGEST_BLOCK)
+            offset += self._block_size(data, 0, offset)
+            position += int.from_bytes(data[offset - found[0] - 4 : offset - found[0]], "little")
+        return found
+
+    def _blocks_from(self, offset: int) -> Iterator[tuple[int, int, bytes]]:
+        while offset < self._reader.size:
+            data = self._reader.pread(offset, offset + LARGEST_BLOCK)
+            size = self._block_size(data, 0, offset)
+            yield offset, offset + size, self._inflate(memoryview(data)[:size], offset)
+            offset += size
 
     def _group(self, stop: int, *, cutting: bool) -> TextBlock:
         begin = self._next_block

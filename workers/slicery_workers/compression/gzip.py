@@ -53,12 +53,17 @@ _MOST_HELD = 64 << 20
 
 
 class GzipText:
-    """The text of a whole gzip object, with checkpoints and starts of members as cuts; see text.Text."""
+    """The text of a whole gzip object, with checkpoints and starts of members as cuts; see text.Text.
 
-    def __init__(self, reader: ObjectReader, *, restart_bytes: int = RESTART_BYTES) -> None:
+    Of the memory that an object may take, it takes one `share`th, and one thread: others are read beside it.
+    """
+
+    def __init__(self, reader: ObjectReader, *, restart_bytes: int = RESTART_BYTES, share: int = 1) -> None:
         self._reader = reader
         self.budget = Budget(reader.size)
-        self._restart_bytes = restart_bytes
+        self._restart_bytes = restart_bytes // share
+        self._threads = _threads() if share == 1 else 1
+        self._block_bytes = BLOCK // share
         self._spacing = spacing(reader.size)
         self._last_cut = Cut(offset=0, text=0, member_start=True)
         self._place = Cut(offset=0, text=0, member_start=True)
@@ -94,9 +99,9 @@ class GzipText:
         try:
             with (
                 rapidgzip.RapidgzipFile(
-                    source, parallelization=_threads(), chunk_size=_chunk(self._reader.size)
+                    source, parallelization=self._threads, chunk_size=_chunk(self._reader.size)
                 ) as file,
-                closing(_read_ahead(file)) as blocks,
+                closing(_read_ahead(file, self._block_bytes)) as blocks,
             ):
                 for block, offsets in blocks:
                     source.check()
@@ -177,12 +182,12 @@ class GzipText:
             yield self._reader.pread(at, at + _INFLATE_PIECE)
 
 
-def _read_ahead(file: Any) -> Generator[tuple[Bytes, dict[int, int]], None, None]:
+def _read_ahead(file: Any, block_bytes: int) -> Generator[tuple[Bytes, dict[int, int]], None, None]:
     """Yield blocks of text, the last one empty, and the block offsets known by then; decompress the next meanwhile.
 
     A block is valid until the next one is asked for.
     """
-    buffers = [np.empty(BLOCK, np.uint8), np.empty(BLOCK, np.uint8)]
+    buffers = [np.empty(block_bytes, np.uint8), np.empty(block_bytes, np.uint8)]
 
     def read(number: int) -> tuple[Bytes, dict[int, int]]:
         buffer = buffers[number % 2]

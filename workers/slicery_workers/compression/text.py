@@ -93,10 +93,14 @@ class Budget:
         """Tell whether something of the usual cost would be allowed, before it is computed."""
         return self._spent + self._usual <= self._share * offset
 
+    def fits(self, cost: int, offset: int) -> bool:
+        """Tell whether `cost` bytes would be allowed at a compressed offset."""
+        return self._spent + cost <= self._share * offset
+
     def allows(self, cost: int, offset: int) -> bool:
         """Spend `cost` bytes at a compressed offset, if that keeps within the share; say whether."""
         self._usual = 0.9 * self._usual + 0.1 * cost
-        if self._spent + cost > self._share * offset:
+        if not self.fits(cost, offset):
             return False
         self._spent += cost
         return True

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slicery_service.record_index import Tables
+
+if TYPE_CHECKING:
+    from slicery_workers.scanners.names import Names
 
 Int64Array = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
@@ -100,6 +103,21 @@ def join_tables(pieces: Sequence[TablePiece]) -> Tables:
     return {name: np.concatenate(tables) for name, tables in joined.items()}
 
 
+def nothing(_tables: Tables) -> Summary:
+    """Say nothing: the summaries of the scans tell all there is."""
+    return {}
+
+
+def as_given(_key: str, _head: bytes, options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Prepare nothing: the options say all that a scanner must know."""
+    return options
+
+
+def as_joined(summary: Summary) -> Summary:
+    """Conclude nothing: the joined summary is what the catalog shows."""
+    return summary
+
+
 def any_headers(_preambles: Sequence[bytes], _summaries: Sequence[Summary]) -> None:
     """Check nothing: the format has no headers, or they may differ."""
 
@@ -109,9 +127,15 @@ class RecordIndexer:
     """The indexer plug-in of a record format: an entry point in `slicery.indexers`.
 
     `join_summaries` makes one summary of those of several stretches, or of several objects; `join_tables` one
-    set of tables of those of an object's stretches. `check_headers` looks at the preambles and summaries of a
+    set of tables of those of an object's stretches; `describe` returns what they add to the object's summary.
+    `check_headers` looks at the preambles and summaries of a
     dataset's objects and returns the number of the first object that cannot be cut together with those before
-    it, with the reason, or None.
+    it, with the reason, or None. `paired` makes a scanner of a whole text whose records have mates in another
+    object, and tells the function that it gets their names; see formats.Format.mates.
+
+    `prepare` gets a key, the first bytes of the object's text and the options, and returns options for scanners,
+    with what it found out of those that were not given: first for the dataset's first object, then with the result for
+    each object. `conclude` makes of the summary of all objects what the catalog shows.
     """
 
     format: str
@@ -119,4 +143,8 @@ class RecordIndexer:
     join_summaries: Callable[[Sequence[Summary]], Summary] = last_summary
     join_tables: Callable[[Sequence[TablePiece]], Tables] = join_tables
     check_headers: Callable[[Sequence[bytes], Sequence[Summary]], tuple[int, str] | None] = any_headers
+    paired: Callable[[Callable[[Names], None]], Scanner] | None = None
+    describe: Callable[[Tables], Summary] = nothing
+    prepare: Callable[[str, bytes, Mapping[str, Any]], Mapping[str, Any]] = as_given
+    conclude: Callable[[Summary], Summary] = as_joined
     kind: str = "records"

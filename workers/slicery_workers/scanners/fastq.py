@@ -9,7 +9,7 @@ four phases that a stretch's first line may have; an object that breaks all four
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,9 @@ import numpy as np
 from slicery_service.errors import MalformedRecord
 from slicery_workers.scanners import Bytes, Ending, Int64Array, RecordIndexer, Scanner, Starts
 from slicery_workers.scanners.lines import Lines, LineTable
+from slicery_workers.scanners.names import AT, NamedLines, Names
 
-AT, PLUS = ord("@"), ord("+")
+PLUS = ord("+")
 
 _MOST_LINES = 4_000_000
 """Lines of one read; more than any real one has, so that other text is refused before it fills memory."""
@@ -92,6 +93,29 @@ class FastqScanner:
             f"and quality, found the end at byte {self._table.position:,}",
             hint="The file is probably truncated; upload it again from an intact copy.",
         )
+
+
+class NamedFastqScanner(FastqScanner):
+    """Scan a whole text, and tell `hear` the names of the reads that are returned, in their order."""
+
+    def __init__(self, hear: Callable[[Names], None]) -> None:
+        super().__init__()
+        self._hear = hear
+        self._lines = NamedLines()
+
+    def feed(self, block: Bytes) -> Starts:
+        position = self._table.position
+        fresh = self._table.feed(block)
+        self._lines.take(block, position, fresh.stops - position + 1)
+        return self._told(self._scan(fresh))
+
+    def finish(self) -> Starts:
+        self._lines.end()
+        return self._told(super().finish())
+
+    def _told(self, starts: Starts) -> Starts:
+        self._hear(self._lines.names_of(starts[0]))
+        return starts
 
 
 class FastqStretchScanner:
@@ -217,7 +241,7 @@ def scanner(options: Mapping[str, Any], *, stretch: bool, first: bool) -> Scanne
     return FastqStretchScanner(first=first) if stretch else FastqScanner()
 
 
-indexer = RecordIndexer("fastq", scanner)
+indexer = RecordIndexer("fastq", scanner, paired=NamedFastqScanner)
 
 
 def _four_line_reads(lines: Lines) -> int:

@@ -1,0 +1,304 @@
+"""What a field of text may be: numbers, dates and times, found eight bytes at a time.
+
+Texts come twice: `text` as bytes, and `words`, in which words[i] are the eight bytes from i on (see `padded`), the
+first one lowest. At least PADDING zero bytes follow the text.
+
+A kind is a bit, so that the kinds that a column holds can be gathered by `|`:
+
+EMPTY, QUOTED_EMPTY  no character; with quotes around it
+NULL_WORD            a word that stands for a value that is missing
+BOOL                 true, True, TRUE, false, False, FALSE
+INT                  [+-]digits, in 64 bits
+WIDE                 … one that no double holds exactly
+HUGE                 … beyond 64 bits
+DOUBLE               [+-]digits with a point, an exponent or both, or inf, infinity
+DATE                 YYYY-MM-DD
+TIME                 YYYY-MM-DD, a blank or T, hh:mm[:ss[.ffffff]]
+ZONED                the same, with Z, ±hh, ±hhmm or ±hh:mm behind it
+TEXT                 anything else
+
+Dates and times count in microseconds since 1970 (ISO 8601; years 1 to 9999, proleptic Gregorian).
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slicery_workers.kernels.bare import inner, lowest_bit
+
+EMPTY, QUOTED_EMPTY, NULL_WORD, BOOL, INT, WIDE, HUGE, DOUBLE, DATE, TIME, ZONED, TEXT = (
+    1 << n for n in range(12)
+)
+
+PADDING = 64
+"""Zero bytes behind a text: what the longest look ahead may touch."""
+
+ONES = np.uint64(0x0101010101010101)
+HIGHS = np.uint64(0x8080808080808080)
+EIGHT, ONE = np.uint64(8), np.uint64(1)
+
+_ZEROS = np.uint64(0x3030303030303030)
+_NOT_DIGIT = np.uint64(0x7676767676767676)
+_PAIRS = np.uint64(0x000000FF000000FF)
+_PAIR_HIGH, _PAIR_LOW = np.uint64(0x000F424000000064), np.uint64(0x0000271000000001)
+_TEN, _SIXTEEN, _HALF = np.uint64(10), np.uint64(16), np.uint64(32)
+_TENS = np.array([10**n for n in range(20)], np.uint64)
+_ROOM = np.array([(10**19 - 10**n) // 10**n for n in range(20)], np.uint64)
+"""Up to which number another n digits fit behind it: 19 digits do in 64 bits."""
+_EXACT_TENS = np.array([10.0**n for n in range(23)])
+_MOST_INT, _LEAST_INT = np.uint64(2**63 - 1), np.uint64(2**63)
+_EXACT = np.uint64(2**53)
+_LARGEST_EXPONENT = 400
+_SPLIT = 134217729.0
+"""2**27 + 1 (Dekker 1971, doi:10.1007/BF01397083)."""
+_DAYS_BEFORE = np.array([0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365], np.int64)
+_DAY = 86_400_000_000
+
+Powers = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]
+
+
+def padded(size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint64]]:
+    """Return a text of `size` zero bytes with its padding, and its words."""
+    text = np.zeros(size + PADDING, np.uint8)
+    shape, strides = (size + PADDING - 8,), (1,)
+    return text, np.ndarray(shape, np.dtype("<u8"), buffer=text.data, strides=strides)
+
+
+@lru_cache(maxsize=1)
+def powers_of_ten() -> Powers:
+    """Return 10**e, for e from -400 to 400, as (high + low) * 2**exponent, high in [1, 2)."""
+    high, low, exponents = [], [], []
+    for e in range(-_LARGEST_EXPONENT, _LARGEST_EXPONENT + 1):
+        power = Fraction(10) ** e
+        exponent = power.numerator.bit_length() - power.denominator.bit_length()
+        exponent -= power < Fraction(2) ** exponent
+        scaled = power / Fraction(2) ** exponent
+        high.append(float(scaled))
+        low.append(float(scaled - Fraction(high[-1])))
+        exponents.append(exponent)
+    return np.array(high), np.array(low), np.array(exponents, np.int64)
+
+
+@inner
+def first_byte(mask: Any) -> Any:
+    """Return which byte of a word holds the lowest bit of a mask of high bits; 8 where the mask is zero."""
+    return np.int64(lowest_bit(mask)) >> 3
+
+
+@inner
+def n_digits(word: Any) -> Any:
+    """Return how many digits come first in a word, 0 to 8."""
+    digits = word ^ _ZEROS
+    mask = ((digits + _NOT_DIGIT) | digits) & HIGHS
+    return first_byte(mask)
+
+
+@inner
+def digits_value(word: Any, n: Any) -> Any:
+    """Return the number that the first n digits of a word make, 1 to 8 of them."""
+    value = (word ^ _ZEROS) << np.uint64(8 * (8 - n))
+    value = value * _TEN + (value >> EIGHT)
+    high = (value & _PAIRS) * _PAIR_HIGH
+    low = ((value >> _SIXTEEN) & _PAIRS) * _PAIR_LOW
+    return (high + low) >> _HALF
+
+
+@inner
+def number(text: Any, words: Any, start: Any, powers: Any) -> Any:
+    """Read the longest number, date or time at `start`: (kind, integer or microseconds, double, where it ends).
+
+    The kind is 0 where there is none.
+    """
+    negative = text[start] == 45
+    at = start + np.int64(negative | (text[start] == 43))
+    n = n_digits(words[at])
+    mantissa = np.uint64(0)
+    exponent = 0
+    if n:
+        mantissa = digits_value(words[at], n)
+        if n == 4 and at == start and text[at + 4] == 45:
+            return _date(text, words, start, np.int64(mantissa))
+        at += n
+        if n == 8:
+            mantissa, exponent, at = _more_digits(words, at, mantissa)
+    has_digits = n > 0
+    if text[at] != 46 and (text[at] | 32) != 101:
+        kind, value = _integer(mantissa, exponent, negative) if has_digits else (0, 0)
+        real = scaled(mantissa, exponent, powers) if kind == HUGE else 0.0
+        return kind, value, -real if negative else real, at
+    if text[at] == 46:
+        first = at + 1
+        if exponent:  # the digits before the point are more than fit
+            _, _, at = _more_digits(words, first, mantissa)
+        else:
+            mantissa, dropped, at = _more_digits(words, first, mantissa)
+            exponent = dropped - (at - first)
+        has_digits |= at > first
+    if not has_digits:
+        return 0, 0, 0.0, at
+    if (text[at] | 32) == 101:
+        shift, at = _exponent(text, at)
+        exponent += shift
+    value = scaled(mantissa, exponent, powers)
+    lost = math.isinf(value) or (value == 0.0 and mantissa != 0)
+    return TEXT if lost else DOUBLE, 0, -value if negative else value, at
+
+
+@inner
+def _more_digits(words: Any, at: Any, mantissa: Any) -> Any:
+    """Read on digits behind a number; return it, how many digits did not fit, and where they end."""
+    dropped = 0
+    while True:
+        n = n_digits(words[at])
+        if n == 0:
+            return mantissa, dropped, at
+        if dropped:
+            dropped += n
+        elif mantissa <= _ROOM[n]:
+            mantissa = mantissa * _TENS[n] + digits_value(words[at], n)
+        else:
+            for digit in range(n):
+                if dropped or mantissa > _ROOM[1]:
+                    dropped += 1
+                else:
+                    value = (words[at] >> np.uint64(8 * digit)) & np.uint64(15)
+                    mantissa = mantissa * _TEN + value
+        at += n
+        if n < 8:
+            return mantissa, dropped, at
+
+
+@inner
+def _integer(magnitude: Any, dropped: Any, negative: Any) -> Any:
+    if dropped or magnitude > (_LEAST_INT if negative else _MOST_INT):
+        return HUGE, 0
+    value = np.int64(magnitude)
+    if magnitude > _EXACT and np.uint64(np.float64(magnitude)) != magnitude:
+        return INT | WIDE, -value if negative else value
+    return INT, -value if negative else value
+
+
+@inner
+def _exponent(text: Any, at: Any) -> Any:
+    """Read e, a sign and digits; return the number, and where it ends: where it began if there are no digits."""
+    first = at + 1
+    negative = text[first] == 45
+    if negative or text[first] == 43:
+        first += 1
+    stop = first
+    value: Any = 0
+    while 48 <= text[stop] <= 57:
+        if value < 100_000:
+            value = value * 10 + np.int64(text[stop]) - 48
+        stop += 1
+    if stop == first:
+        return 0, at
+    return -value if negative else value, stop
+
+
+@inner
+def scaled(mantissa: Any, exponent: Any, powers: Any) -> Any:
+    """Return mantissa * 10**exponent as the nearest double.
+
+    Up to 2**53 and 10**22 both are exact (Clinger 1990, doi:10.1145/93542.93557); beyond, the power is two
+    doubles, and so is the product, of which the low one rounds the high one.
+    """
+    if mantissa == 0:
+        return 0.0
+    if mantissa <= _EXACT and -22 <= exponent <= 22:
+        value = np.float64(mantissa)
+        return value / _EXACT_TENS[-exponent] if exponent < 0 else value * _EXACT_TENS[exponent]
+    if exponent > _LARGEST_EXPONENT:
+        return np.inf
+    if exponent < -_LARGEST_EXPONENT:
+        return 0.0
+    high, low, exponents = powers
+    row = exponent + _LARGEST_EXPONENT
+    a = np.float64(mantissa)
+    rest = np.float64(np.int64(mantissa - np.uint64(a)))
+    b = high[row]
+    product = a * b
+    a_high = _SPLIT * a - (_SPLIT * a - a)
+    b_high = _SPLIT * b - (_SPLIT * b - b)
+    a_low, b_low = a - a_high, b - b_high
+    error = ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
+    return math.ldexp(product + (error + rest * b + a * low[row]), exponents[row])
+
+
+@inner
+def _date(text: Any, words: Any, start: Any, year: Any) -> Any:
+    month, day = _two(text, start + 5), _two(text, start + 8)
+    if text[start + 7] != 45 or year < 1 or not 1 <= month <= 12 or day < 1:
+        return 0, 0, 0.0, start
+    leap = (year % 4 == 0 and year % 100 != 0) or year % 400 == 0
+    if day > _DAYS_BEFORE[month] - _DAYS_BEFORE[month - 1] + (1 if leap and month == 2 else 0):
+        return 0, 0, 0.0, start
+    before = year - 1
+    days = before * 365 + before // 4 - before // 100 + before // 400 - 719_162
+    days += _DAYS_BEFORE[month - 1] + (1 if leap and month > 2 else 0) + day - 1
+    at = start + 10
+    if text[at] != 32 and text[at] != 84:
+        return DATE, days * _DAY, 0.0, at
+    kind, value, stop = _time(text, words, at + 1)
+    if kind == 0:
+        return DATE, days * _DAY, 0.0, at
+    value += days * _DAY
+    if not -62_135_596_800_000_000 <= value <= 253_402_300_799_999_999:  # the zone leads out of the calendar
+        return TEXT, 0, 0.0, stop
+    return kind, value, 0.0, stop
+
+
+@inner
+def _time(text: Any, words: Any, at: Any) -> Any:
+    """Read a time of day with its zone: (kind, microseconds in UTC, where it ends)."""
+    hour, minute, second = _two(text, at), _two(text, at + 3), 0
+    if not 0 <= hour < 24 or not 0 <= minute < 60 or text[at + 2] != 58:
+        return 0, 0, at
+    at += 5
+    if text[at] == 58:
+        second = _two(text, at + 1)
+        if not 0 <= second < 60:
+            return 0, 0, at
+        at += 3
+    value = ((hour * 60 + minute) * 60 + second) * 1_000_000
+    if text[at] == 46 and text[at - 3] == 58 and text[at - 6] == 58:
+        n = n_digits(words[at + 1])
+        if not 1 <= n <= 6:
+            return 0, 0, at
+        value += np.int64(digits_value(words[at + 1], n)) * np.int64(_TENS[6 - n])
+        at += 1 + n
+    if text[at] == 90:
+        return ZONED, value, at + 1
+    if text[at] != 43 and text[at] != 45:
+        return TIME, value, at
+    minutes, stop = _zone(text, at + 1)
+    if stop < 0:
+        return 0, 0, at
+    return ZONED, value + (minutes if text[at] == 45 else -minutes) * 60_000_000, stop
+
+
+@inner
+def _zone(text: Any, at: Any) -> Any:
+    """Read hh, hhmm or hh:mm; return minutes, and where they end, -1 where they are none."""
+    hour = _two(text, at)
+    if not 0 <= hour < 24:
+        return 0, -1
+    at += 2
+    colon = text[at] == 58
+    minute = _two(text, at + 1 if colon else at)
+    if minute < 0:
+        return (0, -1) if colon else (hour * 60, at)
+    return (hour * 60 + minute, at + (3 if colon else 2)) if minute < 60 else (0, -1)
+
+
+@inner
+def _two(text: Any, at: Any) -> Any:
+    """Return the number of two digits, negative where they are none."""
+    tens, units = np.int64(text[at]) - 48, np.int64(text[at + 1]) - 48
+    return tens * 10 + units if 0 <= tens <= 9 and 0 <= units <= 9 else np.int64(-1)
