@@ -234,9 +234,8 @@ def cat(
     whole = _selected(client, source, select, selection)
     if whole is not None and indexes:
         raise typer.BadParameter("give a partition and numbers of slices, or a dataset and --select")
-    chosen: Iterable[Slice] = [whole] if whole is not None else client.partition(source)
-    if indexes:
-        chosen = (client.slice(source, n) for n in indexes)
+    named: Iterable[Slice] = (client.slice(source, n) for n in indexes or ())
+    chosen = [whole] if whole is not None else named if indexes else client.partition(source)
     for item in chosen:
         _copy_to_stdout(item.open())
 

@@ -36,9 +36,12 @@ def to_pandas(table: pa.Table) -> pd.DataFrame:
         ) from exc
     import pyarrow as pa
 
-    nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+    text = pd.Series(["text"]).dtype
+    # From pandas 3 on texts have a type of their own, which a column of nulls alone would not get.
+    always = {pa.string(): text} if isinstance(text, pd.StringDtype) else {}
+    nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype(), **always}
     columns: dict[str, Any] = {
-        field.name: column.to_pandas(types_mapper=nullable.get if field.nullable else None)
+        field.name: column.to_pandas(types_mapper=(nullable if field.nullable else always).get)
         for field, column in zip(table.schema, table.columns, strict=True)
     }
     return pd.DataFrame(columns, index=pd.RangeIndex(len(table)), columns=table.column_names)

@@ -137,7 +137,7 @@ def test_shared_files_are_cut_into_more_slices_than_records(name: str, boundary:
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 def test_the_format_keeps_its_promises(boundary: str) -> None:
-    objects = [prose(6), prose(4, seed=6).rstrip(), b" \n" + prose(2)]
+    objects = [prose(6), "слово 漢字\n\nnaïve 🧬".encode(), b" \n\none more \n\n end"]
     checked = check_format(
         "text",
         objects,

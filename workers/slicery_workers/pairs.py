@@ -32,8 +32,8 @@ class Mate:
 def index_pair(mates: Sequence[Mate], indexer: RecordIndexer, options: Mapping[str, Any]) -> list[Indexed]:
     """Index two objects in one pass over each.
 
-    Raises what `index_whole` does (the first object's, where both fail), and MalformedRecord at the first pair whose names differ, or where one mate
-    has more records than the other.
+    Raises what `index_whole` does (of the first object, where both fail), and MalformedRecord at the first pair
+    whose names differ, or where one mate has more records than the other.
     """
     first, second = mates
     lockstep = Lockstep((first.label, second.label))

@@ -6,9 +6,6 @@ task that saves the last one joins them. All of it may happen twice: segments an
 
 from __future__ import annotations
 
-import base64
-import json
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -33,6 +30,7 @@ from slicery_workers.pairs import MATES, Mate, index_pair
 from slicery_workers.progress import JobEnded, Progress
 from slicery_workers.reader import ObjectReader
 from slicery_workers.registry import indexer_of
+from slicery_workers.saving import Saver, from_payload, to_payload
 from slicery_workers.scanners import RecordIndexer, Summary
 from slicery_workers.summary import joined_summary
 
@@ -147,7 +145,7 @@ class Work:
         except IndexingError as problem:
             if len(self._objects) > 1:
                 stored = self._objects[number]
-                problem.detail = f"{uri_of(stored)}: {problem.detail}"
+                problem.detail = f"{_uri_of(stored)}: {problem.detail}"
             raise
 
     @property
@@ -175,7 +173,7 @@ class Work:
         savers = [self._saver(number) for number in numbers]
         mates = [
             Mate(
-                uri_of(self._objects[number]),
+                _uri_of(self._objects[number]),
                 partial(self._opened, number, self._objects[number].size_bytes, MATES),
                 self._sniffed(self._objects[number]),
                 saver.save,
@@ -185,20 +183,20 @@ class Work:
         found = index_pair(mates, self._indexer, self.claim.options)
         for saver, each in zip(savers, found, strict=True):
             saver.end(each.compression)
-        return b"\n".join(map(_to_payload, found))
+        return b"\n".join(map(to_payload, found))
 
-    def _saver(self, number: int) -> _Saver:
+    def _saver(self, number: int) -> Saver:
         """Begin an object's index afresh."""
         with self._held() as session:
             index.clear_object(session, *self._key, number)
-        return _Saver(self, number)
+        return Saver(self._held, self._key, number)
 
     def _index_whole(self, reader: ObjectReader, unit: Unit) -> bytes:
         saver = self._saver(unit.object)
         options = self._options(unit.object)
         found = index_whole(reader, unit.compression, self._indexer, options, saver.save)
         saver.end(found.compression)
-        return _to_payload(found)
+        return to_payload(found)
 
     def _scan_stretch(self, reader: ObjectReader, unit: Unit) -> bytes:
         try:
@@ -223,9 +221,9 @@ class Work:
         with transaction() as session:
             payloads = list(index.drafts_of(session, *self._key, number - within_pair))
         if self._paired:
-            return _from_payload(payloads[0].split(b"\n")[within_pair])
+            return from_payload(payloads[0].split(b"\n")[within_pair])
         if len(payloads) == 1 and payloads[0].startswith(b"{"):
-            return _from_payload(payloads[0])
+            return from_payload(payloads[0])
         try:
             return self._join_stretches(number, payloads)
         except NeedsWholeScan:
@@ -237,7 +235,7 @@ class Work:
         stored = self._objects[number]
         compression = sniff(self._fetch(stored, ByteRange(0, SNIFF_BYTES)))
         drafts = (Draft.from_payload(payload) for payload in payloads)
-        saver = _Saver(self, number)
+        saver = Saver(self._held, self._key, number)
         found: Indexed | None = None
         for each in join_stretches(drafts, compression, self._indexer, stored.size_bytes):
             if isinstance(each, Segment):
@@ -255,7 +253,7 @@ class Work:
         compression = sniff(self._fetch(stored, ByteRange(0, SNIFF_BYTES)))
         unit = Unit(number, 0, compression, 0, stored.size_bytes, whole=True)
         with self._opened(number, stored.size_bytes) as reader:
-            return _from_payload(self._index_whole(reader, unit))
+            return from_payload(self._index_whole(reader, unit))
 
     @contextmanager
     def _opened(self, number: int, ahead_stop: int, share: int = 1) -> Iterator[ObjectReader]:
@@ -283,39 +281,5 @@ class Work:
             yield session
 
 
-class _Saver:
-    """Saves the segments of one object in order."""
-
-    def __init__(self, work: Work, number: int) -> None:
-        self._work = work
-        self._number = number
-        self._ordinal = 0
-
-    def save(self, segment: Segment) -> None:
-        if segment.first_record == 0 and segment.start == 0:
-            self._ordinal = 0  # the object is gone through again, as gzip
-        with self._work._held() as session:
-            index.save_segment(session, *self._work._key, self._number, self._ordinal, segment)
-        self._ordinal += 1
-
-    def end(self, compression: Compression) -> None:
-        """Remove segments of an earlier, longer attempt, and record the compression."""
-        with self._work._held() as session:
-            index.drop_segments_from(session, *self._work._key, self._number, self._ordinal)
-            index.set_compression(session, *self._work._key, self._number, compression)
-
-
-def uri_of(stored: StoredObject) -> str:
-    """Name an object in a message."""
+def _uri_of(stored: StoredObject) -> str:
     return f"s3://{stored.bucket}/{stored.key}"
-
-
-def _to_payload(found: Indexed) -> bytes:
-    preamble = base64.b64encode(zlib.compress(found.preamble)).decode("ascii")
-    body: Mapping[str, Any] = {**asdict(found), "summary": dict(found.summary), "preamble": preamble}
-    return json.dumps(body).encode()
-
-
-def _from_payload(payload: bytes) -> Indexed:
-    body = json.loads(payload)
-    return Indexed(**{**body, "preamble": zlib.decompress(base64.b64decode(body["preamble"]))})

@@ -153,7 +153,7 @@ def _trimmed(raw: bytes, options: Mapping[str, Any]) -> bytes:
         return raw
     if "residues" in options:
         skip, take = options["residues"]
-        begin = raw.find(b"\n") + 1
+        begin = raw.find(b"\n") + 1 or len(raw)
         body = np.frombuffer(raw, np.uint8)[begin:]
         first, last = _place_of(body, skip), _place_of(body, skip + take - 1)
         if last < 0:

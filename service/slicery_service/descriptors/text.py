@@ -16,7 +16,7 @@ class TextOptions(BaseModel):
 
     boundary: Literal["line", "word", "paragraph"] = Field(
         default="line",
-        description="what a record is: a line; a word, which blank characters end; or a paragraph, which blank lines end",
+        description="what a record is: a line, a word up to the blanks behind it, or a paragraph up to the blank lines",
     )
     encoding: Literal["utf-8", "latin-1"] | None = Field(
         default=None, description="character encoding; detected while indexing when absent"

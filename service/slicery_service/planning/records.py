@@ -51,6 +51,8 @@ class Measured(Protocol):
     @property
     def joints(self) -> BoolArray: ...
     @property
+    def bridges(self) -> StructArray: ...
+    @property
     def seams(self) -> BoolArray: ...
 
 
@@ -76,6 +78,10 @@ def bounds(
             n = check_slices(wanted, max_slices)
             targets = np.arange(1, n, dtype=np.float64) * (size / n)
     return _bounds_near(targets, indexes, n_records)
+
+
+MOST_BRIDGED = 2_000
+"""Slices up to which each may carry a bridge, up to 20 KB of its ticket; of more, most are trimmed instead."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +202,9 @@ def _bounds_near(targets: NDArray[np.float64], indexes: Sequence[Measured], n_re
     n = len(targets) + 1
     if n >= n_records:
         return np.arange(n + 1, dtype=np.int64) * n_records // n
-    for usable in ([index.seams for index in indexes], [index.joints for index in indexes]):
+    light = n <= MOST_BRIDGED or not any(len(index.bridges) for index in indexes)
+    seams = [[index.seams for index in indexes]] if light else []
+    for usable in (*seams, [index.joints for index in indexes]):
         positions, records = _clean_cuts(indexes, usable)
         if n < len(positions):
             inner = records[_nearest(positions, targets)]

@@ -11,8 +11,9 @@ _SLASH, _DOT, _ONE, _TWO, _BLANK = 47, 46, 49, 50, 32
 def pack_names(text, begins, most, packed, edges):  # type: ignore[no-untyped-def]
     """Copy the names that begin at `begins` in `text` (uint8) to `packed`, name i up to edges[i + 1].
 
-    A name ends before a blank or any character below, such as a line's end; the last one may end with the text, and
-    no more than `most` bytes are copied of each. `begins` and `edges` are int64, (n,) and (n + 1,). Returns False where `packed` has no room.
+    A name ends before a blank or any character below, such as a line's end; the last one may end with the text.
+    No more than `most` bytes are copied of each. `begins` and `edges` are int64, (n,) and (n + 1,). Returns False
+    where `packed` has no room.
     """
     at = 0
     edges[0] = 0
@@ -38,24 +39,32 @@ def first_difference(packed, edges, mate_packed, mate_edges, dotted):  # type: i
     """
     n = min(len(edges), len(mate_edges)) - 1
     for row in range(n):
-        start, stop = edges[row], edges[row + 1]
-        mate_start, mate_stop = mate_edges[row], mate_edges[row + 1]
+        start, mate_start = edges[row], mate_edges[row]
         if dotted:
-            if stop - start < 2 or packed[stop - 2] != _DOT or packed[stop - 1] != _ONE:
-                return row
-            if mate_stop - mate_start < 2 or mate_packed[mate_stop - 1] != _TWO:
-                return row
-            stop -= 1  # what is left ends in the dot
-            mate_stop -= 1
+            stop = _before_dot(packed, start, edges[row + 1], _ONE)
+            mate_stop = _before_dot(mate_packed, mate_start, mate_edges[row + 1], _TWO)
         else:
-            if stop - start > 2 and packed[stop - 2] == _SLASH and _ONE <= packed[stop - 1] <= _TWO:
-                stop -= 2
-            if mate_stop - mate_start > 2 and mate_packed[mate_stop - 2] == _SLASH:
-                if _ONE <= mate_packed[mate_stop - 1] <= _TWO:
-                    mate_stop -= 2
-        if stop - start != mate_stop - mate_start:
+            stop = _before_slash(packed, start, edges[row + 1])
+            mate_stop = _before_slash(mate_packed, mate_start, mate_edges[row + 1])
+        if stop < 0 or stop - start != mate_stop - mate_start:
             return row
         for offset in range(stop - start):
             if packed[start + offset] != mate_packed[mate_start + offset]:
                 return row
     return n
+
+
+@kernel
+def _before_slash(packed, start, stop):  # type: ignore[no-untyped-def]
+    """Return where a name ends without a trailing /1 or /2."""
+    if stop - start > 2 and packed[stop - 2] == _SLASH and _ONE <= packed[stop - 1] <= _TWO:
+        return stop - 2
+    return stop
+
+
+@kernel
+def _before_dot(packed, start, stop, digit):  # type: ignore[no-untyped-def]
+    """Return where a name ends without its trailing dot and digit; -1 where it has none."""
+    if stop - start >= 2 and packed[stop - 2] == _DOT and packed[stop - 1] == digit:
+        return stop - 2
+    return -1

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from slicery_workers.kernels.bare import inner, lowest_bit
+from slicery_workers.kernels.bare import inner, lowest_bit, outer
 
 EMPTY, QUOTED_EMPTY, NULL_WORD, BOOL, INT, WIDE, HUGE, DOUBLE, DATE, TIME, ZONED, TEXT = (
     1 << n for n in range(12)
@@ -118,6 +118,13 @@ def number(text: Any, words: Any, start: Any, powers: Any) -> Any:
     negative = text[start] == 45
     at = start + np.int64(negative | (text[start] == 43))
     n = n_digits(words[at])
+    if text[at + n] == 46 and 0 < n < 8:
+        m = n_digits(words[at + n + 1])
+        stop = at + n + 1 + m
+        if 0 < m < 8 and (text[stop] | 32) != 101:  # most doubles are of this form, and exact with one division
+            mantissa = digits_value(words[at], n) * _TENS[m] + digits_value(words[at + n + 1], m)
+            value = np.float64(mantissa) / _EXACT_TENS[m]
+            return DOUBLE, 0, -value if negative else value, stop
     mantissa = np.uint64(0)
     exponent = 0
     if n:
@@ -184,7 +191,7 @@ def _integer(magnitude: Any, dropped: Any, negative: Any) -> Any:
     return INT, -value if negative else value
 
 
-@inner
+@outer
 def _exponent(text: Any, at: Any) -> Any:
     """Read e, a sign and digits; return the number, and where it ends: where it began if there are no digits."""
     first = at + 1
@@ -231,7 +238,7 @@ def scaled(mantissa: Any, exponent: Any, powers: Any) -> Any:
     return math.ldexp(product + (error + rest * b + a * low[row]), exponents[row])
 
 
-@inner
+@outer
 def _date(text: Any, words: Any, start: Any, year: Any) -> Any:
     month, day = _two(text, start + 5), _two(text, start + 8)
     if text[start + 7] != 45 or year < 1 or not 1 <= month <= 12 or day < 1:
@@ -254,7 +261,7 @@ def _date(text: Any, words: Any, start: Any, year: Any) -> Any:
     return kind, value, 0.0, stop
 
 
-@inner
+@outer
 def _time(text: Any, words: Any, at: Any) -> Any:
     """Read a time of day with its zone: (kind, microseconds in UTC, where it ends)."""
     hour, minute, second = _two(text, at), _two(text, at + 3), 0
@@ -283,7 +290,7 @@ def _time(text: Any, words: Any, at: Any) -> Any:
     return ZONED, value + (minutes if text[at] == 45 else -minutes) * 60_000_000, stop
 
 
-@inner
+@outer
 def _zone(text: Any, at: Any) -> Any:
     """Read hh, hhmm or hh:mm; return minutes, and where they end, -1 where they are none."""
     hour = _two(text, at)

@@ -15,17 +15,18 @@ sequences, points   as in `slicery_service.sequences`, counted from the stretch'
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from slicery_service.errors import MalformedRecord
 from slicery_service.record_index import StructArray, Tables
-from slicery_service.sequences import MOST_HEADER, POINT, Sequences, totals_of, unpack
+from slicery_service.sequences import MOST_HEADER, POINT, Sequences
 from slicery_workers.kernels import fasta as kernels
-from slicery_workers.scanners import Bytes, Ending, Int64Array, RecordIndexer, Starts, Summary
+from slicery_workers.scanners import Bytes, Ending, Int64Array, RecordIndexer, Starts
 from slicery_workers.scanners.fasta_join import BORDER, PART, join_tables
+from slicery_workers.scanners.fasta_summary import describe, join_summaries
 from slicery_workers.scanners.fasta_table import Kept, packed_within
 
 _MOST_STARTS = 1 << 16
@@ -33,9 +34,6 @@ _MOST_POINTS = 1 << 8
 _LEAST_DRAFT, _DRAFT_SHARE = 64 << 10, 1000
 _FRAGMENT = MOST_HEADER + 2
 """Bytes of a header line with its `>` and its end."""
-_NAMES = 10
-"""Sequences that the summary names."""
-
 _ERRORS = {
     kernels.COMMENT: (
         "expected a header line or residues",
@@ -166,7 +164,10 @@ class FastaScanner:
         if self._stretch:
             self._broken = True
             return
-        what, hint = _ERRORS[int(state[kernels.ERROR])]
+        error = int(state[kernels.ERROR])
+        if not state[kernels.N_RECORDS] and error != kernels.COMMENT:
+            error = kernels.BEFORE_FIRST
+        what, hint = _ERRORS[error]
         where = f"sequence {state[kernels.N_RECORDS]:,}, " if state[kernels.N_RECORDS] else ""
         raise MalformedRecord(
             f"{where}byte {state[kernels.ERROR_AT]:,} of the text: {what}, found {_shown(byte)}", hint=hint
@@ -273,48 +274,6 @@ class FastaScanner:
 def scanner(options: Mapping[str, Any], *, stretch: bool, first: bool) -> FastaScanner:  # noqa: ARG001 - FASTA has none
     """Make a scanner of FASTA; see scanners.ScannerFactory."""
     return FastaScanner(stretch=stretch, first=first)
-
-
-def describe(tables: Tables) -> Summary:
-    """Return what the catalog shows of an object."""
-    (totals,) = totals_of(tables)
-    sequences = unpack(tables.get("sequences", np.empty(0, np.uint8)))
-    rows = range(min(_NAMES, len(sequences)))
-    summary: dict[str, Any] = {
-        "residues": int(totals["residues"]),
-        "longest": int(totals["longest"]),
-        "sequences": [
-            {"name": _name(sequences.header(row)), "length": int(sequences.length[row])} for row in rows
-        ],
-    }
-    if totals["bases"]:
-        summary["line_residues"] = int(totals["bases"])
-    if totals["complete_from"] > 1:
-        summary["smallest_window"] = int(totals["complete_from"]) - 1
-    return summary
-
-
-def join_summaries(summaries: Sequence[Summary]) -> Summary:
-    """Add up what is known of several objects; stretches say nothing."""
-    known = [summary for summary in summaries if summary]
-    if not known:
-        return {}
-    widths = {summary.get("line_residues") for summary in known}
-    joined = {
-        "residues": sum(summary["residues"] for summary in known),
-        "longest": max(summary["longest"] for summary in known),
-        "sequences": [each for summary in known for each in summary["sequences"]][:_NAMES],
-    }
-    if len(widths) == 1 and None not in widths:
-        joined["line_residues"] = widths.pop()
-    if windows := [summary["smallest_window"] for summary in known if "smallest_window" in summary]:
-        joined["smallest_window"] = max(windows)
-    return joined
-
-
-def _name(header: bytes) -> str:
-    words = header.split(None, 1)
-    return words[0].decode("utf-8", "replace") if words else ""
 
 
 def _shown(byte: int) -> str:

@@ -61,7 +61,7 @@ PART = np.dtype(
 
 Part = dict[str, int]
 
-_LEAST_TABLE, _TABLE_SHARE, _MOST_TABLE = 64 << 10, 6000, 8 << 20
+_LEAST_TABLE, _TABLE_SHARE, _MOST_TABLE = 16 << 10, 16_000, 8 << 20
 _MOST_POINTS = 65_536
 
 

@@ -53,7 +53,7 @@ class VcfScanner:
         self._state[[kernel.HEADER_STOP, kernel.STOP]] = -1, _FAR
         self._name = np.empty(kernel.LONGEST_NAME, np.uint8)
         self._flags = np.zeros(_MOST_ALLELES, np.uint8)
-        self._slots = np.full(2 * MOST_CONTIGS, -1, np.int32)
+        self._slots = np.full(1 << (2 * MOST_CONTIGS - 1).bit_length(), -1, np.int32)  # half of it stays free
         self._names = np.empty(_MOST_NAME_BYTES, np.uint8)
         self._spans = np.zeros((MOST_CONTIGS, 2), np.int64)
         self._stats = np.zeros((MOST_CONTIGS + 1, 6), np.int64)
