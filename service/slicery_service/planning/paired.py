@@ -74,7 +74,6 @@ class _MeasuredPair:
     marks: Int64Array
     cuts: StructArray
     joints: BoolArray
-    bridges: StructArray
     seams: BoolArray
 
 
@@ -83,6 +82,4 @@ def _measure(first: RecordIndex, second: RecordIndex) -> _MeasuredPair:
     cuts = first.cuts.copy()
     cuts["offset"] += np.interp(text, second.cuts["text"], second.cuts["offset"]).astype(np.int64)
     size_bytes = first.size_bytes + second.size_bytes
-    return _MeasuredPair(
-        size_bytes, first.n_records, first.marks, cuts, first.joints, first.bridges, first.seams
-    )
+    return _MeasuredPair(size_bytes, first.n_records, first.marks, cuts, first.joints, first.seams)

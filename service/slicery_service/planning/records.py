@@ -51,8 +51,6 @@ class Measured(Protocol):
     @property
     def joints(self) -> BoolArray: ...
     @property
-    def bridges(self) -> StructArray: ...
-    @property
     def seams(self) -> BoolArray: ...
 
 
@@ -202,8 +200,7 @@ def _bounds_near(targets: NDArray[np.float64], indexes: Sequence[Measured], n_re
     n = len(targets) + 1
     if n >= n_records:
         return np.arange(n + 1, dtype=np.int64) * n_records // n
-    light = n <= MOST_BRIDGED or not any(len(index.bridges) for index in indexes)
-    seams = [[index.seams for index in indexes]] if light else []
+    seams = [[index.seams for index in indexes]] if n <= MOST_BRIDGED else []
     for usable in (*seams, [index.joints for index in indexes]):
         positions, records = _clean_cuts(indexes, usable)
         if n < len(positions):
