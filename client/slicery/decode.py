@@ -252,7 +252,7 @@ def _selected(
         select = getattr(registry.decoder(last.format), "select", None)
         if select is None:
             raise InvalidTicket(
-                f"expected no step {step.op} with {last.format} records: they have no such thing"
+                f"expected no step {step.op} behind {last.format} records, as their decoder knows none"
             )
         spans = _less(select(_more(spans, dropped), step, last.options, header), dropped)
     return spans

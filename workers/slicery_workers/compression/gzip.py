@@ -40,9 +40,9 @@ Bytes = NDArray[np.uint8]
 
 BLOCK = 4 << 20
 RESTART_BYTES = 1 << 30
-MOST_THREADS = 4
+MOST_THREADS = 3
 """Threads of rapidgzip, each with several chunks in memory. Of 1 GB of FASTQ.gz, two took 220 MB, four 340 MB and
-eight 370 MB, besides 120 MB for the S3 client and the queue; 500 MB is the limit."""
+eight 370 MB, besides 160 MB for the S3 client, the queue and compiled kernels; 500 MB is the limit."""
 
 _FEW_CORES = 4
 _INFLATE_PIECE = 16 << 10
