@@ -1,6 +1,8 @@
 """How long ten thousand tickets take through HTTP, and what a stream of a hundred thousand does to memory.
 
-Limits: 0.4 s for plain and BGZF objects, 1 s for gzip, after the first call; growth under 100 MB.
+Limits: 0.4 s for plain and BGZF objects of every format, 1 s for gzip, after the first call; growth under 100 MB.
+
+    python bench/tickets.py [NAME ...]      names of bench/objects.py; all when there are none
 """
 
 from __future__ import annotations
@@ -9,29 +11,65 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
+import pysam
 import urllib3
+from objects import OBJECTS
 from running import Stack, Watch, stack, write_samples
 
 LIMITS = {"none": 0.4, "bgzf": 0.4, "gzip": 1.0}
 REPEATS = 7
 
 
+COUNT: dict[str, Any] = {"strategy": {"name": "count", "n": 10_000}}
+WINDOWS = {"strategy": {"name": "residues", "window": 6_000}}
+"""Ten thousand windows, each with a header of its own."""
+SIZE = 60_000_000
+
+
 def main() -> int:
-    failed = 0
+    wanted, failed = sys.argv[1:], 0
     with tempfile.TemporaryDirectory() as folder, stack() as running:
-        for compression, path in write_samples(Path(folder), 400_000).items():
-            dataset = running.client.register(running.upload(path))
-            dataset.wait()
-            failed += ten_thousand(running, dataset.id, compression)
-            failed += stream(running, dataset.id, compression)
+        for name, (form, make) in OBJECTS.items():
+            if name not in (wanted or OBJECTS) or name == "fastq":
+                continue
+            for compression, path in write_both(Path(folder), name, make(SIZE)).items():
+                dataset = running.client.register(running.upload(path), format=form)
+                dataset.wait()
+                failed += ten_thousand(running, dataset.id, compression, name)
+                if name == "fasta":
+                    failed += ten_thousand(running, dataset.id, compression, "windows", WINDOWS)
+        if "fastq" in (wanted or OBJECTS):
+            failed += reads(running, Path(folder))
     return failed
 
 
-def ten_thousand(running: Stack, dataset: str, compression: str) -> int:
+def reads(running: Stack, folder: Path) -> int:
+    """Time FASTQ of each compression, and streams of it."""
+    failed = 0
+    for compression, path in write_samples(folder, 400_000).items():
+        dataset = running.client.register(running.upload(path))
+        dataset.wait()
+        failed += ten_thousand(running, dataset.id, compression, "fastq")
+        failed += stream(running, dataset.id, compression)
+    return failed
+
+
+def write_both(folder: Path, name: str, content: bytes) -> dict[str, Path]:
+    """Write an object plain and as BGZF; return the paths by compression."""
+    paths = {"none": folder / name, "bgzf": folder / f"{name}.gz"}
+    paths["none"].write_bytes(content)
+    with pysam.BGZFile(str(paths["bgzf"]), "w") as out:
+        out.write(content)
+    return paths
+
+
+def ten_thousand(
+    running: Stack, dataset: str, compression: str, name: str, body: dict[str, Any] = COUNT
+) -> int:
     """Time pages of 10,000 tickets in both forms."""
     http, headers, url = _http(running)
-    body = {"strategy": {"name": "count", "n": 10_000}}
     made = http.request("POST", f"{url}/v1/datasets/{dataset}/partitions", json=body, headers=headers)
     partition, failed = made.json()["id"], 0
     for form in ("compact", "expanded"):
@@ -43,7 +81,7 @@ def ten_thousand(running: Stack, dataset: str, compression: str) -> int:
             times.append(time.perf_counter() - began)
         times = sorted(times[1:])
         print(
-            f"10,000 tickets, {compression:5} {form:9} median {times[len(times) // 2]:.3f} s, "
+            f"10,000 tickets, {name:11} {compression:5} {form:9} median {times[len(times) // 2]:.3f} s, "
             f"min {times[0]:.3f} s, {size / 1e6:.1f} MB (limit {LIMITS[compression]} s)"
         )
         failed += times[len(times) // 2] > LIMITS[compression]

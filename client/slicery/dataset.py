@@ -78,6 +78,11 @@ class Dataset:
         return (self._body.get("records") or {}).get("count")
 
     @property
+    def summary(self) -> JsonObject:
+        """What indexing found out beside the records, such as columns or contigs; empty until indexed."""
+        return dict(self._body.get("summary") or {})
+
+    @property
     def error(self) -> JsonObject | None:
         """Why indexing failed, as a problem (RFC 9457)."""
         return self._body.get("error")

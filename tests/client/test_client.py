@@ -138,6 +138,7 @@ class TestCatalog:
         )
         assert (dataset.state, dataset.generation, dataset.size_bytes) == ("indexed", 1, 1234)
         assert (dataset.unit, dataset.n_records, dataset.error) == ("read", 50, None)
+        assert dataset.summary == {}
         assert repr(dataset) == "<Dataset d_1 'run7': fastq, indexed>"
         assert pickle.loads(pickle.dumps(dataset)).to_json() == dataset.to_json()
 
