@@ -25,7 +25,8 @@ class Decoder(Protocol):
     the bytes after the records that a slice keeps may be cut off.
 
     A decoder may also have `separator(options) -> bytes`: what must stand between the records of two files that
-    are joined, where a newline does not end a record.
+    are joined, where a newline does not end a record; and `select(spans, step, options, header)`, which yields
+    those raw records that a step behind `records` keeps (`slicery.ticket.Region`).
     """
 
     unit: str

@@ -76,8 +76,7 @@ def slice_files(
     for row, (piece, file) in enumerate(zip(covered.pieces(), wrapped, strict=True)):
         slices[piece.slice].append(cutter.file(row, piece, file, plan.steps(first + piece.slice)))
     return [
-        tuple(files) or cutter.empty_files(plan.steps(first + number))
-        for number, files in enumerate(slices)
+        tuple(files) or cutter.empty_files(plan.steps(first + number)) for number, files in enumerate(slices)
     ]
 
 

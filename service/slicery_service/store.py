@@ -92,27 +92,36 @@ class Store:
         return [literal] if literal else self._matching(bucket, key_or_pattern, limit)
 
     def read(self, bucket: str, key: str, byte_range: ByteRange, *, etag: str) -> bytes:
-        """Return exactly these bytes of exactly this version; raises ObjectChanged when it is gone.
+        """Return exactly these bytes of exactly this version; see `stream`."""
+        return b"".join(self.stream(bucket, key, byte_range, etag=etag, piece_bytes=len(byte_range)))
 
-        botocore tries again until an answer begins; an answer that breaks off is asked for again here.
+    def stream(
+        self, bucket: str, key: str, byte_range: ByteRange, *, etag: str, piece_bytes: int
+    ) -> Iterator[bytes]:
+        """Yield exactly these bytes of exactly this version as they come, in pieces and a rest.
+
+        Raises ObjectChanged when the version is gone. botocore tries again until an answer begins; what is missing
+        of an answer that breaks off is asked for again here.
         """
         self.source.require(bucket, key)
         place = f"s3://{bucket}/{key}"
-        request = {
-            "Bucket": bucket,
-            "Key": key,
-            "Range": byte_range.http_range(),
-            "IfMatch": etag,
-            **self._payer,
-        }
+        request = {"Bucket": bucket, "Key": key, "IfMatch": etag, **self._payer}
+        missing, pauses = byte_range, iter(PAUSES_SECONDS)
         with told_as_problems(self.source.name, place):
-            for pause_seconds in PAUSES_SECONDS:
-                answer = self._client.get_object(**request)
+            while True:
+                answer = self._client.get_object(**request, Range=missing.http_range())
                 try:
-                    return _body(answer, byte_range, place)
+                    for piece in _pieces(answer, missing, place, piece_bytes):
+                        yield piece
+                        if len(piece) == len(missing):
+                            return
+                        missing = ByteRange(missing.start + len(piece), missing.stop)
+                        pauses = iter(PAUSES_SECONDS)
                 except (HTTPClientError, IncompleteReadError):
+                    pause_seconds = next(pauses, None)
+                    if pause_seconds is None:
+                        raise
                     time.sleep(pause_seconds)
-            return _body(self._client.get_object(**request), byte_range, place)
 
     def credentials(self) -> Credentials:
         """Return keys to sign with, refreshed first when they are about to expire."""
@@ -247,7 +256,7 @@ def _refuse_redirect(response: Any, operation: Any, **_: Any) -> None:
         raise ClientError(response[1], operation.name)
 
 
-def _body(answer: Any, byte_range: ByteRange, place: str) -> bytes:
+def _pieces(answer: Any, byte_range: ByteRange, place: str, piece_bytes: int) -> Iterator[bytes]:
     """Read an answer to its end, having checked that it is the range and not the whole object."""
     with closing(answer["Body"]) as body:
         if answer["ContentLength"] != len(byte_range):
@@ -256,4 +265,9 @@ def _body(answer: Any, byte_range: ByteRange, place: str) -> bytes:
                 f"found {answer['ContentLength']}",
                 hint="Check that the object is that long, and that the store honours Range.",
             )
-        return bytes(body.read())
+        for at in range(0, len(byte_range), piece_bytes):
+            wanted = min(piece_bytes, len(byte_range) - at)
+            piece = body.read(wanted)
+            if len(piece) < wanted:
+                raise IncompleteReadError(actual_bytes=at + len(piece), expected_bytes=len(byte_range))
+            yield piece

@@ -175,7 +175,7 @@ def test_kept_rows_lose_nothing() -> None:
         (b"1,x\n2,y,z\n", "record number 1: expected 2 fields, found 3"),
         (b"1,x\nten,y\n", "record number 1: expected int64 in column 'a', found 'ten'"),
         (b'1,x\n2,"y\n', "record number 1|are not closed"),
-        (b"1,x\n2,\xff\n", "is not utf-8"),
+        (b"1,x\n2,\xff\n3,z\n", "record number 1: the row is not utf-8"),
     ],
 )
 def test_an_error_names_the_record(content: bytes, message: str) -> None:
@@ -193,9 +193,11 @@ def test_an_error_comes_after_the_good_rows() -> None:
     found = []
     with pytest.raises(DecodeError, match="record number 2: expected 2 fields"):
         found.extend(decoder.records([b"1,x\n2,y\n3\n"], {"types": "int64,string"}, b"a,b\n"))
-    rows = decoder.records([b"1,x\n2,y\n3\n"], {}, b"a,b\n")
-    found = [next(rows), next(rows)]
-    assert found == [{"a": "1", "b": "x"}, {"a": "2", "b": "y"}]
+    for bad in (b"3\n", b"3,\xe9"):
+        rows = decoder.records([b"1,x\n2,y\n" + bad], {}, b"a,b\n")
+        assert [next(rows), next(rows)] == [{"a": "1", "b": "x"}, {"a": "2", "b": "y"}]
+        with pytest.raises(DecodeError):
+            next(rows)
 
 
 def test_names() -> None:

@@ -15,6 +15,7 @@ import judges
 import pandas as pd
 import pytest
 import samples
+from csv_samples import Csv, csv_samples, large_csv, rows_of, written
 from samples import COMPRESSIONS, compressed
 from slicing import cut, index_bytes
 
@@ -23,7 +24,6 @@ from slicery_service.errors import MalformedRecord
 from slicery_workers.testing import MemoryDataset
 
 from . import manifest
-from .csv_samples import Csv, csv_samples, large_csv, rows_of, written
 from .cutting import Judged, check_files, strategies
 from .nasties import LONG_LINE_BYTES, STRETCHES, long_line
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from slicery_service.byterange import ByteRange
-from slicery_service.errors import AccessDenied, ObjectUnreadable, WrongRegion
+from slicery_service.errors import AccessDenied, ObjectChanged, ObjectUnreadable, WrongRegion
 from slicery_service.sources import Source
 from slicery_service.store import Store
 
@@ -107,6 +107,26 @@ def test_a_lasting_fault_is_told_after_four_tries(scripted: Scripted, fault: Any
     with pytest.raises(ObjectUnreadable, match=code):
         scripted.store().read("b", "k", ByteRange(0, 10), etag='"e"')
     assert len(scripted.asked) == 4
+
+
+def test_only_what_is_missing_of_a_stream_is_asked_for_again(scripted: Scripted):
+    headers = {"ETag": '"e"'}
+    rest = [
+        (206, headers | {"Content-Length": str(10 - at)}, b"%d%d" % (at, at + 1)) for at in range(0, 8, 2)
+    ]
+    scripted.script = [*rest, (206, headers, b"89")]
+    stream = scripted.store().stream("b", "k", ByteRange(20, 30), etag='"e"', piece_bytes=2)
+    assert b"".join(stream) == b"0123456789"
+    assert [asked["Range"] for _, asked in scripted.asked] == [f"bytes={at}-29" for at in range(20, 30, 2)]
+    assert {asked["If-Match"] for _, asked in scripted.asked} == {'"e"'}
+
+
+def test_a_stream_whose_version_goes_away_ends_with_that(scripted: Scripted):
+    scripted.script = [BROKEN_OFF, (412, {}, b"<Error><Code>PreconditionFailed</Code></Error>")]
+    stream = scripted.store().stream("b", "k", ByteRange(0, 10), etag='"e"', piece_bytes=4)
+    assert next(stream) == b"0123"
+    with pytest.raises(ObjectChanged, match="no longer the version"):
+        next(stream)
 
 
 def test_a_store_that_ignores_range_is_found_out(scripted: Scripted):

@@ -259,7 +259,7 @@ def test_what_the_reader_raises_comes_through_as_it_is(failure: Exception, at: i
 
     with (
         pytest.raises(type(failure)) as caught,
-        ObjectReader(fetch, len(data), read_ahead=1, block_bytes=1 << 20) as reader,
+        ObjectReader(fetch, len(data), block_bytes=1 << 20, run_blocks=1) as reader,
     ):
         seen_of(GzipText(reader))
     assert caught.value is failure

@@ -7,7 +7,9 @@ import random
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,24 +17,41 @@ from hypothesis import strategies as st
 
 from slicery_service.byterange import ByteRange
 from slicery_service.errors import ObjectChanged
-from slicery_workers.reader import ObjectReader
+from slicery_workers.progress import JobEnded
+from slicery_workers.reader import KEPT_BLOCKS, ObjectReader
 
 DATA = random.Random(1).randbytes(10_007)
 
 
-def reader_of(data: bytes, block_bytes: int = 1000, read_ahead: int = 2) -> ObjectReader:
+def reader_of(
+    data: bytes, block_bytes: int = 1000, *, run_blocks: int = 2, read_ahead: int = 2, streaming: bool = False
+) -> ObjectReader:
+    def fetch(wanted: ByteRange) -> bytes | Iterator[bytes]:
+        found = data[wanted.start : wanted.stop]
+        return pieces(found, block_bytes) if streaming else found
+
     return ObjectReader(
-        lambda r: data[r.start : r.stop], len(data), block_bytes=block_bytes, read_ahead=read_ahead
+        fetch, len(data), block_bytes=block_bytes, run_blocks=run_blocks, read_ahead=read_ahead
     )
+
+
+def pieces(data: bytes, size: int) -> Iterator[bytes]:
+    for at in range(0, len(data), size):
+        yield data[at : at + size]
 
 
 @given(
     st.integers(1, 12_000),
+    st.integers(1, 9),
     st.integers(0, 4),
+    st.booleans(),
     st.lists(st.tuples(st.integers(0, 11_000), st.integers(0, 11_000))),
 )
-def test_any_range_is_exact(block_bytes: int, read_ahead: int, ranges: list[tuple[int, int]]) -> None:
-    with reader_of(DATA, block_bytes, read_ahead) as reader:
+def test_any_range_is_exact(
+    block_bytes: int, run_blocks: int, read_ahead: int, streaming: bool, ranges: list[tuple[int, int]]
+) -> None:
+    options: dict[str, Any] = {"run_blocks": run_blocks, "read_ahead": read_ahead, "streaming": streaming}
+    with reader_of(DATA, block_bytes, **options) as reader:
         for start, stop in ranges:
             assert reader.pread(start, stop) == DATA[start:stop]
             assert b"".join(reader.blocks(start, stop)) == DATA[start:stop]
@@ -56,10 +75,11 @@ def test_threads_read_side_by_side_and_each_block_is_fetched_once() -> None:
     fetched: Counter[int] = Counter()
     heard: list[int] = []
 
-    def fetch(wanted: ByteRange) -> bytes:
-        fetched[wanted.start] += 1
-        time.sleep(0.001)
-        return DATA[wanted.start : wanted.stop]
+    def fetch(wanted: ByteRange) -> Iterator[bytes]:
+        fetched.update(range(wanted.start, wanted.stop))
+        for piece in pieces(DATA[wanted.start : wanted.stop], 1000):
+            time.sleep(0.001)
+            yield piece
 
     def check(seed: int) -> None:
         rng = random.Random(seed)
@@ -69,7 +89,7 @@ def test_threads_read_side_by_side_and_each_block_is_fetched_once() -> None:
             assert reader.pread(start, stop) == DATA[start:stop]
 
     with (
-        ObjectReader(fetch, len(DATA), on_bytes=heard.append, block_bytes=1000) as reader,
+        ObjectReader(fetch, len(DATA), on_bytes=heard.append, block_bytes=1000, run_blocks=3) as reader,
         ThreadPoolExecutor(8) as pool,
     ):
         list(pool.map(check, range(8)))
@@ -78,24 +98,60 @@ def test_threads_read_side_by_side_and_each_block_is_fetched_once() -> None:
 
 
 def test_nothing_behind_a_stretch_is_read_before_it_is_asked_for() -> None:
-    fetched: set[int] = set()
+    fetched: list[ByteRange] = []
 
     def fetch(wanted: ByteRange) -> bytes:
-        fetched.add(wanted.start)
+        fetched.append(wanted)
         return DATA[wanted.start : wanted.stop]
 
     with ObjectReader(fetch, len(DATA), ahead_stop=2500, block_bytes=1000) as reader:
         assert reader.pread(500, 2500) == DATA[500:2500]
-        assert fetched == {0, 1000, 2000}
+        assert fetched == [ByteRange(0, 3000)]
         assert reader.pread(2990, 3010) == DATA[2990:3010]
-    assert fetched == {0, 1000, 2000, 3000}
+    assert fetched == [ByteRange(0, 3000), ByteRange(3000, 4000)]
+
+
+def test_a_block_is_there_before_the_rest_of_its_run_has_come() -> None:
+    release = threading.Event()
+
+    def fetch(wanted: ByteRange) -> Iterator[bytes]:
+        yield DATA[wanted.start : wanted.start + 1000]
+        release.wait(5)
+        yield from pieces(DATA[wanted.start + 1000 : wanted.stop], 1000)
+
+    with ObjectReader(fetch, len(DATA), block_bytes=1000) as reader:
+        assert reader.pread(0, 1000) == DATA[:1000]
+        release.set()
+        assert reader.pread(0, 9000) == DATA[:9000]
+
+
+def test_who_looks_back_at_what_was_forgotten_gets_that_block_alone() -> None:
+    data = bytes(range(256)) * 40
+    fetched: list[ByteRange] = []
+
+    def fetch(wanted: ByteRange) -> bytes:
+        fetched.append(wanted)
+        return data[wanted.start : wanted.stop]
+
+    with ObjectReader(fetch, len(data), block_bytes=100, run_blocks=4) as reader:
+        assert b"".join(reader.blocks(0, len(data))) == data
+        assert sorted(fetched) == [
+            ByteRange(start, min(start + 400, len(data))) for start in range(0, len(data), 400)
+        ]
+        fetched.clear()
+        assert reader.pread(210, 290) == data[210:290]
+        assert reader.pread(len(data) - 990, len(data)) == data[-990:]
+    assert fetched == [ByteRange(200, 300)]
 
 
 def test_memory_holds_a_few_blocks_only() -> None:
     data = bytes(1000) * 200
-    with reader_of(data, block_bytes=1000) as reader:
-        for _ in reader.blocks(0, len(data)):
-            assert len(reader._blocks) <= 24
+    with reader_of(data, block_bytes=1000, run_blocks=4, read_ahead=1) as reader:
+        for _ in reader.blocks(0, len(data) // 2):
+            assert len(reader._blocks) <= KEPT_BLOCKS + 2 * 4
+        reader.lessen(4)
+        for _ in reader.blocks(len(data) // 2, len(data)):
+            assert len(reader._blocks) <= KEPT_BLOCKS // 4 + 2
 
 
 @pytest.mark.parametrize("failure", [ObjectChanged("changed"), KeyError("odd"), SystemExit(3)])
@@ -105,26 +161,68 @@ def test_failures_come_through_as_they_are(failure: BaseException) -> None:
             raise failure
         return DATA[wanted.start : wanted.stop]
 
-    with ObjectReader(fetch, len(DATA), block_bytes=1000) as reader:
+    with ObjectReader(fetch, len(DATA), block_bytes=1000, run_blocks=1) as reader:
         assert reader.pread(0, 3000) == DATA[:3000]
         with pytest.raises(type(failure)) as caught:
             reader.pread(4000, 6000)
         assert caught.value is failure
 
 
+def test_a_failure_spares_what_came_before_it() -> None:
+    failure = ObjectChanged("changed")
+
+    def fetch(wanted: ByteRange) -> Iterator[bytes]:
+        yield from pieces(DATA[wanted.start : wanted.start + 3000], 1000)
+        raise failure
+
+    with ObjectReader(fetch, len(DATA), block_bytes=1000) as reader:
+        assert reader.pread(0, 3000) == DATA[:3000]
+        for start in (3000, 7000):
+            with pytest.raises(ObjectChanged) as caught:
+                reader.pread(start, start + 1)
+            assert caught.value is failure
+
+
+def test_a_job_that_has_ended_stops_the_run_that_tells_it() -> None:
+    taken: list[int] = []
+
+    def fetch(wanted: ByteRange) -> Iterator[bytes]:
+        for piece in pieces(DATA[wanted.start : wanted.stop], 1000):
+            taken.append(len(piece))
+            yield piece
+
+    def hear(_: int) -> None:
+        if len(taken) == 2:
+            raise JobEnded("j_1")
+
+    with ObjectReader(fetch, len(DATA), on_bytes=hear, block_bytes=1000) as reader:
+        assert reader.pread(0, 1000) == DATA[:1000]
+        with pytest.raises(JobEnded):
+            reader.pread(1000, 2000)
+    assert taken == [1000, 1000]
+
+
 def test_closing_waits_for_no_block_that_nobody_wants() -> None:
     release = threading.Event()
     started = threading.Event()
+    taken: list[int] = []
 
-    def fetch(wanted: ByteRange) -> bytes:
-        if wanted.start:
+    def fetch(wanted: ByteRange) -> Iterator[bytes]:
+        for piece in pieces(DATA[wanted.start : wanted.stop], 1000):
+            taken.append(wanted.start)
+            yield piece
             started.set()
             release.wait(5)
-        return DATA[wanted.start : wanted.stop]
 
-    reader = ObjectReader(fetch, len(DATA), block_bytes=1000, read_ahead=1)
+    reader = ObjectReader(fetch, len(DATA), block_bytes=1000, run_blocks=5, read_ahead=0)
     assert reader.pread(0, 10) == DATA[:10]
     started.wait(5)
+    closing = threading.Thread(target=reader.close)
+    closing.start()
+    while not reader.closed:
+        time.sleep(0.001)
     release.set()
-    reader.close()
-    assert reader.closed
+    closing.join()
+    assert len(taken) == 2
+    with pytest.raises(RuntimeError):
+        reader.pread(0, 10)

@@ -20,10 +20,25 @@ LEAST_NORMAL = 2.3e-308
 def read(field: str) -> tuple[int, int, float, int]:
     """Read a field: kind, integer, double, and where it ends."""
     data = field.encode()
-    text, words = values.padded(len(data))
+    text = values.padded(len(data))
     text[: len(data)] = np.frombuffer(data, np.uint8)
-    kind, integer, real, stop = values.number(text, words, 0, values.powers_of_ten())
-    return int(kind), int(integer), float(real), int(stop)
+    powers = values.powers_of_ten()
+    kind, whole, digits, exponent, negative, stop = values.number(text, 0, powers)
+    mantissa = np.uint64(digits)
+    real = (
+        values.scaled(mantissa, exponent, powers)
+        if kind & (values.DOUBLE | values.HUGE | values.TEXT)
+        else 0.0
+    )
+    if kind == values.DOUBLE:
+        bounds = real - abs(real) * 1e-14, real + abs(real) * 1e-14
+        near = values.is_between(
+            *(bounds if not negative else (-bounds[1], -bounds[0])), mantissa, exponent, negative
+        )
+        assert near or not real or not 1e-40 < abs(real) < 1e60
+        assert not values.is_between(real, math.inf, mantissa, exponent, False)
+        assert not values.is_between(-math.inf, real, mantissa, exponent, False)
+    return int(kind), int(whole), -float(real) if negative else float(real), int(stop)
 
 
 @given(st.integers(-(2**70), 2**70), st.sampled_from(["", "+", "00"]))

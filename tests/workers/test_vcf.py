@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from slicery_service.errors import MalformedRecord
 from slicery_service.positions import RUN, SEVERAL, UNKNOWN, Positions, read_positions
 from slicery_workers.scanners import TablePiece, vcf
-from slicery_workers.scanners.vcf_positions import Runs, halved, join_summaries, join_tables
+from slicery_workers.scanners.vcf_positions import Runs, describe, halved, join_summaries, join_tables
 
 from .test_lines import blocks_of, sizes
 from .test_scanners import borders, scan, scan_in_stretches, scan_stretch
@@ -145,9 +145,11 @@ def test_stretches_join_to_what_one_pass_finds(text: bytes, lengths: list[int], 
     whole = vcf.scanner({}, stretch=False, first=True)
     whole.feed(np.frombuffer(text, np.uint8))
     whole.finish()
-    positions = read_positions(join_tables(pieces))
+    tables = join_tables(pieces)
+    positions = read_positions(tables)
     assert as_rows(positions) == contigs
     assert join_summaries(summaries) == whole.endings()[0].summary
+    assert describe(tables) == describe(whole.endings()[0].tables)
     check_runs(positions, text)
 
 

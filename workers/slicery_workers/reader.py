@@ -5,23 +5,31 @@ from __future__ import annotations
 import io
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from itertools import groupby
 from typing import Protocol
 
 from slicery_service.byterange import ByteRange
 
-BLOCK_BYTES = 4 << 20
-READ_AHEAD = 4
-"""Blocks asked for beyond the one that is read."""
-KEPT_BLOCKS = 8
-"""Blocks kept in memory: what a parallel decoder and its checkpoints look back at."""
+BLOCK_BYTES = 1 << 20
+RUN_BLOCKS = 32
+"""Blocks that one GET asks for. Of SeaweedFS, GETs of 4 MB take 30 % more processor time than one of the whole
+object, those of 16 MB 7 %, and those of 32 MB no more."""
+READ_AHEAD = 1
+"""Runs asked for beyond the one that is read."""
+KEPT_BLOCKS = 16
+"""Blocks kept that have been read: what a parallel decoder and its checkpoints look back at."""
 
 
 class RangeSource(Protocol):
-    """What gives the bytes of a range of the object, or raises a Problem."""
+    """What gives the bytes of a range of the object, or raises a Problem.
 
-    def __call__(self, byte_range: ByteRange, /) -> bytes: ...
+    It returns them all, or yields them block by block as they come; blocks begin at multiples of their size.
+    """
+
+    def __call__(self, byte_range: ByteRange, /) -> bytes | Iterator[bytes]: ...
 
 
 class PreadFile(io.RawIOBase):
@@ -64,9 +72,9 @@ class PreadFile(io.RawIOBase):
 class ObjectReader(PreadFile):
     """A seekable binary file over ranged GETs; safe to read from several threads.
 
-    `fetch` gets a ByteRange and returns exactly its bytes; `on_bytes` hears the size of each block that came.
+    `fetch` gets a ByteRange of some blocks and gives exactly its bytes; `on_bytes` hears the size of each that came.
     Bytes behind `ahead_stop` are not read ahead: who reads a stretch seldom needs more than a few of them. Of
-    `share` objects that are read side by side, each has smaller blocks, and fewer ahead.
+    `share` objects that are read side by side, each has fewer blocks in memory.
     """
 
     def __init__(
@@ -77,19 +85,31 @@ class ObjectReader(PreadFile):
         on_bytes: Callable[[int], None] | None = None,
         ahead_stop: int | None = None,
         block_bytes: int = BLOCK_BYTES,
+        run_blocks: int = RUN_BLOCKS,
         read_ahead: int = READ_AHEAD,
         share: int = 1,
     ) -> None:
         super().__init__()
         self.size = size
         self._fetch = fetch
-        self._on_bytes = on_bytes
-        self._ahead_stop = size if ahead_stop is None else min(ahead_stop, size)
-        self._block_bytes = max(1, block_bytes // share)
-        self._read_ahead = max(1, read_ahead // share)
+        self._on_bytes = on_bytes or (lambda _: None)
+        self._n_ahead = -(-min(size, size if ahead_stop is None else ahead_stop) // block_bytes)
+        self._block_bytes = block_bytes
+        self._run_blocks = run_blocks
+        self._read_ahead = read_ahead
+        self._most_blocks = KEPT_BLOCKS + (read_ahead + 1) * run_blocks
         self._lock = threading.Lock()
+        self._last_read = -1
         self._blocks: OrderedDict[int, Future[bytes]] = OrderedDict()
-        self._pool = ThreadPoolExecutor(max_workers=max(1, read_ahead), thread_name_prefix="read-ahead")
+        n_threads = read_ahead + 2  # one for who looks back, who need not wait for the runs
+        self._pool = ThreadPoolExecutor(n_threads, thread_name_prefix="read-ahead")
+        self.lessen(share)
+
+    def lessen(self, share: int) -> None:
+        """Have one `share`th of the blocks in memory from now on, for others need it."""
+        with self._lock:
+            self._run_blocks = max(1, self._run_blocks // share)
+            self._most_blocks = max(self._most_blocks // share, (self._read_ahead + 1) * self._run_blocks)
 
     def pread(self, start: int, stop: int) -> bytes:
         stop = min(stop, self.size)
@@ -109,30 +129,74 @@ class ObjectReader(PreadFile):
             position = end
 
     def close(self) -> None:
+        """Wait for the blocks that are just coming, and forget all."""
         if not self.closed:
+            super().close()
             self._pool.shutdown(wait=True, cancel_futures=True)
-            self._blocks.clear()
-        super().close()
+            with self._lock:
+                for block in self._blocks.values():
+                    block.cancel()
+                self._blocks.clear()
+                self._last_read = -1
 
     def _piece(self, number: int, start: int, stop: int) -> bytes:
         base = number * self._block_bytes
         return self._block(number)[max(0, start - base) : stop - base]
 
     def _block(self, number: int) -> bytes:
-        n_blocks = -(-self._ahead_stop // self._block_bytes)
         with self._lock:
-            for ahead in (number, *range(number + 1, min(number + self._read_ahead + 1, n_blocks))):
-                if ahead not in self._blocks:
-                    self._blocks[ahead] = self._pool.submit(self._load, ahead)
-            self._blocks.move_to_end(number)
-            wanted = self._blocks[number]
-            while len(self._blocks) > KEPT_BLOCKS + self._read_ahead:
-                self._blocks.popitem(last=False)
-        return wanted.result()
+            if number != self._last_read:  # decoders read one block in many small pieces
+                self._last_read = number
+                for run in self._wanted_with(number):
+                    self._send_for([each for each in run if each not in self._blocks])
+                    for each in run:
+                        self._blocks.move_to_end(each)
+                while len(self._blocks) > self._most_blocks:
+                    self._blocks.popitem(last=False)
+            block = self._blocks[number]
+        return block.result()
 
-    def _load(self, number: int) -> bytes:
-        start = number * self._block_bytes
-        data = self._fetch(ByteRange(start, min(start + self._block_bytes, self.size)))
-        if self._on_bytes is not None:
-            self._on_bytes(len(data))
-        return data
+    def _wanted_with(self, number: int) -> Iterator[range]:
+        """Yield a block and what had better be there soon: the rest of its run, and the runs behind it.
+
+        Of what was forgotten, those who look back at it get the block alone.
+        """
+        if self._blocks and number - 1 not in self._blocks:
+            yield range(number, number + 1)
+            return
+        stop = (number // self._run_blocks + 1) * self._run_blocks
+        yield range(number, max(number + 1, min(stop, self._n_ahead)))
+        for _ in range(self._read_ahead):
+            yield range(stop, min(stop + self._run_blocks, self._n_ahead))
+            stop += self._run_blocks
+
+    def _send_for(self, numbers: list[int]) -> None:
+        """Ask for blocks, those that lie side by side together."""
+        for _, group in groupby(enumerate(numbers), lambda each: each[1] - each[0]):
+            blocks = {number: Future[bytes]() for _, number in group}
+            self._pool.submit(self._load, min(blocks), list(blocks.values()))
+            self._blocks.update(blocks)
+
+    def _load(self, first: int, run: list[Future[bytes]]) -> None:
+        start, stop = (number * self._block_bytes for number in (first, first + len(run)))
+        try:
+            with closing(self._read(ByteRange(start, min(stop, self.size)))) as blocks:
+                for wanted, block in zip(run, blocks, strict=True):
+                    self._on_bytes(len(block))
+                    wanted.set_result(block)
+                    if self.closed:
+                        return
+        except BaseException as exc:  # noqa: BLE001 - it is raised where the block is read
+            for wanted in run:
+                if not wanted.done():
+                    wanted.set_exception(exc)
+
+    def _read(self, byte_range: ByteRange) -> Generator[bytes]:
+        found = self._fetch(byte_range)
+        if not isinstance(found, bytes):
+            yield from found
+        elif len(found) == self._block_bytes:
+            yield found
+        else:
+            for at in range(0, len(found), self._block_bytes):
+                yield found[at : at + self._block_bytes]

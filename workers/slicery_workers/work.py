@@ -28,7 +28,7 @@ from slicery_workers.heads import prepared
 from slicery_workers.indexing import index_whole, scan_stretch
 from slicery_workers.pairs import MATES, Mate, index_pair
 from slicery_workers.progress import JobEnded, Progress
-from slicery_workers.reader import ObjectReader
+from slicery_workers.reader import BLOCK_BYTES, ObjectReader
 from slicery_workers.registry import indexer_of
 from slicery_workers.saving import Saver, from_payload, to_payload
 from slicery_workers.scanners import RecordIndexer, Summary
@@ -260,7 +260,7 @@ class Work:
         """Read an object; problems name it."""
         stored = self._objects[number]
         reader = ObjectReader(
-            lambda byte_range: self._fetch(stored, byte_range),
+            lambda byte_range: self._stream(stored, byte_range),
             stored.size_bytes,
             on_bytes=self._progress.add,
             ahead_stop=ahead_stop,
@@ -268,6 +268,11 @@ class Work:
         )
         with self._naming(number), reader:
             yield reader
+
+    def _stream(self, stored: StoredObject, byte_range: ByteRange) -> Iterator[bytes]:
+        return self._store.stream(
+            stored.bucket, stored.key, byte_range, etag=stored.etag, piece_bytes=BLOCK_BYTES
+        )
 
     def _fetch(self, stored: StoredObject, byte_range: ByteRange) -> bytes:
         return self._store.read(stored.bucket, stored.key, byte_range, etag=stored.etag)

@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
-from slicery.decoders.csv_rows import Dialect, Row, dialect_of, row_spans, whole_rows
+from slicery.decoders.csv_rows import Dialect, Row, dialect_of, end_of_rows, row_spans, whole_rows
 from slicery.errors import DecodeError, InvalidTicket
 
 if TYPE_CHECKING:
@@ -81,8 +82,7 @@ class Layout:
             for number, row in enumerate(rows, first):
                 yield self.record(row, number)
             return
-        for each in zip(*values, strict=True):
-            yield dict(zip(self.names, each, strict=True))
+        yield from map(dict, map(zip, repeat(self.names), zip(*values, strict=True)))
 
     def record(self, row: Row, number: int) -> Record:
         """Turn one row into a record; fields beyond the last column come under None, as `csv.DictReader` has it."""
@@ -182,12 +182,19 @@ def read_rows(blocks: Iterable[bytes], layout: Layout) -> Iterator[list[Row]]:
     """Yield rows as lists of fields, in runs."""
     n_rows = 0
     for run in whole_rows(blocks, layout.dialect):
+        error = None
         try:
-            found = layout.dialect.rows(run.decode(layout.encoding))
+            text = run.decode(layout.encoding)
         except UnicodeDecodeError as exc:
-            raise DecodeError(f"a row behind record number {n_rows} is not {layout.encoding}: {exc}") from exc
+            error, good = exc, run[: end_of_rows(run[: exc.start], layout.dialect)]
+            text = good.decode(layout.encoding)
+        found = layout.dialect.rows(text)
         n_rows += len(found)
         yield found
+        if error:
+            raise DecodeError(
+                f"record number {n_rows}: the row is not {layout.encoding}: {error.reason}"
+            ) from error
 
 
 def _decoded(data: bytes, encoding: str) -> str:

@@ -33,8 +33,12 @@ class Dialect:
     @cached_property
     def row(self) -> re.Pattern[bytes]:
         """A row with its line end, and with the empty lines around it; group 1 is its line end."""
-        delimiter, field = re.escape(self.delimiter), f"{self._quoted('(?:')}{self._plain('(?:')}"
-        return re.compile(rf"[\r\n]*+{field}(?:{delimiter}{field})*+([\r\n]++)?+".encode(), re.DOTALL)
+        return re.compile(rf"[\r\n]*+{self._row()}([\r\n]++)?+".encode(), re.DOTALL)
+
+    @cached_property
+    def ended_rows(self) -> re.Pattern[bytes]:
+        """As many rows as have their line ends."""
+        return re.compile(rf"[\r\n]*+(?:{self._row()}[\r\n]++)*+".encode(), re.DOTALL)
 
     @cached_property
     def field(self) -> re.Pattern[str]:
@@ -70,7 +74,7 @@ class Dialect:
             found = list(csv.reader(io.StringIO(text, newline=""), **self.csv_options))
         except csv.Error:  # a field longer than csv.field_size_limit()
             return list(self._rows_by_fields(text))
-        return [[field or None for field in row] if "" in row else list(row) for row in found if row]
+        return [[field or None for field in row] if "" in row else row for row in found if row]  # type: ignore[misc]
 
     def is_simple(self, data: bytes) -> bool:
         """Tell whether nothing in these bytes can take its meaning from a line end."""
@@ -98,6 +102,10 @@ class Dialect:
 
     def _unescaped(self, plain: str) -> str:
         return re.sub(rf"{re.escape(self.escape)}(.)", r"\1", plain, flags=re.DOTALL)
+
+    def _row(self) -> str:
+        delimiter, field = re.escape(self.delimiter), f"{self._quoted('(?:')}{self._plain('(?:')}"
+        return f"{field}(?:{delimiter}{field})*+"
 
     def _quoted(self, group: str) -> str:
         """Return a pattern for what a field has within quotes; nothing where it has no quotes."""
@@ -137,7 +145,7 @@ def whole_rows(blocks: Iterable[bytes], form: Dialect) -> Iterator[bytes]:
         if n_bytes < wanted:
             continue
         data = b"".join(held)
-        cut = _end_of_rows(data, form)
+        cut = end_of_rows(data, form)
         if cut:
             yield data[:cut]
         held, n_bytes = [data[cut:]], len(data) - cut
@@ -178,13 +186,9 @@ def _row_ends(run: bytes, at: int, form: Dialect) -> Iterator[int]:
 _SIMPLE_ROW = re.compile(rb"[\r\n]*+[^\r\n]++[\r\n]*+")
 
 
-def _end_of_rows(data: bytes, form: Dialect) -> int:
+def end_of_rows(data: bytes, form: Dialect) -> int:
     """Return where the last row ends that has its line end; 0 where none has."""
     if form.is_simple(data):
         return max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
-    at = 0
-    match = form.row.match(data)
-    while match and match[1] is not None:
-        at = match.end()
-        match = form.row.match(data, at)
-    return at
+    match = form.ended_rows.match(data)
+    return match.end() if match else 0

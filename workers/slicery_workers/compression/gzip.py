@@ -45,6 +45,8 @@ MOST_THREADS = 3
 eight 370 MB, besides 160 MB for the S3 client, the queue and compiled kernels; 500 MB is the limit."""
 
 _FEW_CORES = 4
+_READER_SHARE = 4
+"""The reader leaves memory to rapidgzip, which is slower than a store; 2 % of an object are then read again."""
 _INFLATE_PIECE = 16 << 10
 _ROW_BYTES = 80
 _PLACE_SPACING = 4 << 20
@@ -59,6 +61,7 @@ class GzipText:
     """
 
     def __init__(self, reader: ObjectReader, *, restart_bytes: int = RESTART_BYTES, share: int = 1) -> None:
+        reader.lessen(_READER_SHARE)
         self._reader = reader
         self.budget = Budget(reader.size)
         self._restart_bytes = restart_bytes // share

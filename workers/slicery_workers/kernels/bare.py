@@ -1,7 +1,10 @@
-"""Kernels without reference counts, for loops whose every step takes nanoseconds, and two instructions for them.
+"""Kernels without reference counts, for loops whose every step takes nanoseconds, and instructions for them.
 
 A kernel that allocates nothing need not count who holds its arrays: that alone makes one that passes them to other
 kernels ten times as fast.
+
+What numba keeps on disk of a kernel does not know of a change in another module: after editing a kernel that others
+call, delete their `.nbi` files in `__pycache__`.
 """
 
 from __future__ import annotations
@@ -35,19 +38,43 @@ def _compiled(function: Function, options: dict[str, Any]) -> Function:
         return compile_(**options)(function)
 
 
-def _lowest_bit(_context: Any, word: Any) -> Any:  # noqa: ARG001 - numba calls it by name
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], _context.get_constant(types.boolean, False))
+def _word_at(_context: Any, text: Any, at: Any) -> Any:  # noqa: ARG001 - numba calls these by name
+    return types.uint64(text, types.int64), _loading(64)
+
+
+def _byte_at(_context: Any, text: Any, at: Any) -> Any:  # noqa: ARG001
+    return types.int64(text, types.int64), _loading(8)
+
+
+def _loading(n_bits: int) -> Function:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        read = context.get_value_type(types.Integer.from_bitwidth(n_bits, signed=False))
+        pointer = builder.bitcast(builder.gep(array.data, [arguments[1]]), read.as_pointer())
+        return builder.zext(builder.load(pointer, align=1), context.get_value_type(types.uint64))
+
+    return generate
+
+
+def _lowest_bit(_context: Any, word: Any) -> Any:  # noqa: ARG001
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], context.get_constant(types.boolean, False))
 
     return types.uint64(types.uint64), generate
 
 
-def _swapped(_context: Any, word: Any) -> Any:  # noqa: ARG001 - numba calls it by name
+def _swapped(_context: Any, word: Any) -> Any:  # noqa: ARG001
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.bswap(arguments[0])
 
     return types.uint64(types.uint64), generate
 
+
+word_at: Function = intrinsic(_word_at)
+"""Eight bytes of a text (uint8, contiguous) from a place on, the first one lowest; nobody checks the place."""
+
+byte_at: Function = intrinsic(_byte_at)
+"""The byte at a place of a text; nobody checks the place."""
 
 lowest_bit: Function = intrinsic(_lowest_bit)
 """The number of zero bits below a word's lowest one; 64 where there is none."""

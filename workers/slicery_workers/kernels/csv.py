@@ -7,17 +7,10 @@ seen within quotes: the end of them, or the first of two), ESCAPED and ESCAPED_Q
 
 `dialect` is int64: DELIMITER, QUOTE, ESCAPE (-1 for none), KEEP (rows may have any number of fields),
 NULLS_ARE_TEXT (null words count for the range of texts).
-`flags` tells of each byte what a field that begins with it may be: NULL_LIKE, NUMERIC, OTHER (see `values`), and
-ISOLATED where the delimiter could be taken for a part of a date.
 
 A scan goes on where it stopped: `progress` (int64, see the names below) holds what it must know. A field that is not
 whole yet is given back to the caller, to be fed again with what follows; from LONG_FIELD bytes on only its beginning
 is kept, in `spare`.
-
-Statistics have a row for each column: int64 `counts` (kinds, numbers of missing values, range of integers), float64
-`reals` (range of doubles), and for the range of texts uint64 `bounds` (first words of the least and the greatest, and
-their lengths, all ones where there are none) and `keys` (n, 2, KEY_WORDS), their words from the second on. Words are
-big-endian, so that they compare as texts do.
 """
 
 from __future__ import annotations
@@ -26,40 +19,26 @@ from typing import Any
 
 import numpy as np
 
-from slicery_workers.kernels.bare import inner, outer, swapped
+from slicery_workers.kernels.bare import byte_at, inner, outer, word_at
+from slicery_workers.kernels.csv_columns import KEPT_BYTES, note, note_real, note_text
+from slicery_workers.kernels.csv_values import NO_DIGITS, NUMERIC, classified
 from slicery_workers.kernels.values import (
-    BOOL,
-    DATE,
     DOUBLE,
-    EIGHT,
     EMPTY,
     HIGHS,
     HUGE,
-    INT,
     NULL_WORD,
-    ONE,
     ONES,
     QUOTED_EMPTY,
     TEXT,
-    TIME,
-    WIDE,
-    ZONED,
     first_byte,
     number,
 )
 
 FIELD, PLAIN, QUOTED, CLOSED, ESCAPED, ESCAPED_QUOTED = range(6)
 DELIMITER, QUOTE, ESCAPE, KEEP, NULLS_ARE_TEXT = range(5)
-NULL_LIKE, NUMERIC, OTHER, ISOLATED = 1, 2, 4, 8
-
-KINDS, EMPTIES, QUOTED_EMPTIES, NULL_WORDS, LEAST, MOST = range(6)
-"""Columns of `counts`."""
-KEY_WORDS = 50
-KEPT_BYTES = 8 * KEY_WORDS
-"""Bytes kept of the least and greatest text: a hundred characters of UTF-8."""
 LONG_FIELD = 4 << 10
-LONGEST_TYPED = 48
-"""Bytes of a field beyond which it is copied to be judged by itself: it is text."""
+"""Bytes from which on a field that is not whole yet is followed, and no longer kept."""
 
 COLUMN, ROW_START, FRESH, LONG, STATE, SPARE, EXPECTED, N_SHORT, N_LONG, FIELD_AT, N_ROWS = range(11)
 PROGRESS = 11
@@ -71,36 +50,23 @@ OUT_OF_TEXT, DONE, RAGGED, WIDER, FULL, MISFIT = range(6)
 """Why a scan stopped: no more text; the next row is not wanted; a row has too many or few fields; it has more than
 there are statistics for; no room for row starts; a field is not of the type that was declared."""
 
-
-def _word(text: bytes) -> np.uint64:
-    return np.uint64(int.from_bytes(text, "little"))
-
-
-_TRUE, _TRUE_TITLE, _TRUE_UPPER = _word(b"true"), _word(b"True"), _word(b"TRUE")
-_FALSE, _FALSE_TITLE, _FALSE_UPPER = _word(b"false"), _word(b"False"), _word(b"FALSE")
-_INF, _INFINITY, _LOWER = _word(b"inf"), _word(b"infinity"), _word(b"        ")
-_THREE = _word(b"\xff\xff\xff")
-_KINDS, _EMPTIES, _QUOTED_EMPTIES, _NULL_WORDS, _LEAST, _MOST = (np.uintp(n) for n in range(6))
-_LOW, _HIGH, _LOW_LENGTH = np.uintp(0), np.uintp(1), np.uintp(2)
-_NOTHING = np.uint64(2**64 - 1)
 _REAL = DOUBLE | HUGE
-_WHOLE = BOOL | INT | DATE | TIME | ZONED
 
 
 @outer
-def skip(text: Any, words: Any, at: Any, stop: Any, state: Any, dialect: Any, to_row: Any) -> Any:
+def skip(text: Any, at: Any, stop: Any, state: Any, dialect: Any, to_row: Any) -> Any:
     """Go on in `state` to behind the next row's end, or the next field's: (where, state, whether it was reached)."""
     delimiter, quote, escape = dialect[DELIMITER], dialect[QUOTE], dialect[ESCAPE]
     while at < stop:
         if state == QUOTED:
-            at = find(words, at, stop, quote, escape, quote, quote)
+            at = find(text, at, stop, quote, escape, quote, quote)
             if at >= stop:
                 return stop, state, False
         elif state == PLAIN:
-            at = find(words, at, stop, delimiter, 10, 13, escape)
+            at = find(text, at, stop, delimiter, 10, 13, escape)
             if at >= stop:
                 return stop, state, False
-        byte = np.int64(text[at])
+        byte = byte_at(text, at)
         at += 1
         if state == ESCAPED:
             state = PLAIN
@@ -122,13 +88,13 @@ def skip(text: Any, words: Any, at: Any, stop: Any, state: Any, dialect: Any, to
 
 
 @inner
-def find(words: Any, at: Any, stop: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
+def find(text: Any, at: Any, stop: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
     """Return where the first of four bytes stands, at or behind `stop` where none does; -1 stands for `a`."""
     first, second, third = _pattern(a), _pattern(b), _pattern(c)
     fourth = _pattern(d) if d >= 0 else first
     second = second if b >= 0 else first
     while at < stop:
-        found = _matches(words[at], first, second, third, fourth)
+        found = _matches(word_at(text, at), first, second, third, fourth)
         if found:
             return at + first_byte(found)
         at += 8
@@ -151,7 +117,6 @@ def _matches(word: Any, first: Any, second: Any, third: Any, fourth: Any) -> Any
 @outer
 def scan(
     text: Any,
-    words: Any,
     at: Any,
     stop: Any,
     base: Any,
@@ -166,6 +131,8 @@ def scan(
 
     `rules` are (dialect, flags, null words, powers of ten, kinds that are declared for each column).
     Returns (why it stopped, where, how many row starts it wrote). Where it stopped a field begins.
+
+    It is one long loop: what it keeps between two fields stays in registers, which is half of its speed.
     """
     dialect, declared = rules[0], rules[4]
     delimiter = dialect[DELIMITER]
@@ -174,7 +141,7 @@ def scan(
     n_starts, why = 0, OUT_OF_TEXT
     while True:
         if fresh:
-            while at < stop and (text[at] == 10 or text[at] == 13):
+            while at < stop and (byte_at(text, at) == 10 or byte_at(text, at) == 13):
                 at += 1
             row_start = base + at
             if at < stop and row_start > last_start:
@@ -187,33 +154,35 @@ def scan(
             break
         fresh = False
         if progress[LONG]:
-            end = _long_field_end(text, words, at, stop, dialect, progress)
+            end = _long_field_end(text, at, stop, dialect, progress)
             if end < 0:
                 at = stop
                 break
             kind = TEXT
             if column < capacity:
-                note(column, TEXT, 0, 0.0, statistics)
-                note_text(spare[1], 0, progress[SPARE], column, statistics)
+                note(column, TEXT, 0, statistics)
+                note_text(spare, 0, progress[SPARE], column, statistics)
         else:
-            kind, integer, real, value_at, value_stop, is_spare, end = _field(
-                text, words, at, stop, rules, spare
+            kind, whole, mantissa, exponent, negative, value_at, value_stop, is_spare, end = _field(
+                text, at, stop, rules, spare
             )
             if end >= stop:
                 if stop - at > LONG_FIELD:
-                    _begin_long_field(text, words, at, stop, base, dialect, progress, spare)
+                    _begin_long_field(text, at, stop, base, dialect, progress, spare)
                     at = stop
                 break
             if column < capacity:
-                note(column, kind, integer, real, statistics)
+                note(column, kind, whole, statistics)
+                if kind & _REAL:
+                    note_real(column, mantissa, exponent, negative, statistics, rules[3])
                 if value_stop > value_at and (kind != NULL_WORD or dialect[NULLS_ARE_TEXT]):
-                    note_text(spare[1] if is_spare else words, value_at, value_stop, column, statistics)
+                    note_text(spare if is_spare else text, value_at, value_stop, column, statistics)
         if column < len(declared) and (kind & ~declared[column]):
             why = MISFIT
             break
         column += 1
         at = end + 1
-        if np.int64(text[end]) == delimiter:
+        if byte_at(text, end) == delimiter:
             continue
         if column != expected:
             if expected < 0:
@@ -237,74 +206,75 @@ def scan(
 
 
 @inner
-def _field(text: Any, words: Any, at: Any, stop: Any, rules: Any, spare: Any) -> Any:
-    """Read the field at `at`: (kind, integer, double, its value from and to, whether that is in `spare`, its end).
+def _field(text: Any, at: Any, stop: Any, rules: Any, spare: Any) -> Any:
+    """Read the field at `at`: (as `number` gives it, its value from and to, whether that is in `spare`, its end).
 
     The end is the byte behind the field, at or behind `stop` where the field is not whole.
     """
     dialect, flags, _, powers, _ = rules
-    quoted = np.int64(text[at]) == dialect[QUOTE]
+    quoted = byte_at(text, at) == dialect[QUOTE]
     if quoted:
-        end, simple = _quoted_end(text, words, at, stop, dialect)
+        end, simple = _quoted_end(text, at, stop, dialect)
         value_at, value_stop = at + 1, end - 1
     else:
-        end, simple = _plain_end(text, words, at, stop, dialect)
+        end, simple = _plain_end(text, at, stop, dialect)
         value_at, value_stop = at, end
     if end >= stop:
-        return TEXT, 0, 0.0, at, at, False, stop
+        return TEXT, 0, NO_DIGITS, 0, False, at, at, False, stop
     if not simple:
-        return TEXT, 0, 0.0, 0, unescaped(text, at, end, dialect, spare[0]), True, end
+        n = unescaped(text, at, end, dialect, spare)
+        return TEXT, 0, NO_DIGITS, 0, False, 0, n, True, end
     if value_stop == value_at:
-        return QUOTED_EMPTY if quoted else EMPTY, 0, 0.0, at, at, False, end
-    flag = flags[text[value_at]]
+        return QUOTED_EMPTY if quoted else EMPTY, 0, NO_DIGITS, 0, False, at, at, False, end
+    flag = flags[byte_at(text, value_at)]
     if flag == NUMERIC:
-        kind, integer, real, number_stop = number(text, words, value_at, powers)
+        kind, whole, mantissa, exponent, negative, number_stop = number(text, value_at, powers)
         if kind and number_stop == value_stop:
-            return kind, integer, real, value_at, value_stop, False, end
+            return kind, whole, mantissa, exponent, negative, value_at, value_stop, False, end
     if flag == 0:
-        return TEXT, 0, 0.0, value_at, value_stop, False, end
-    kind, integer, real = _classified(text, words, value_at, value_stop, rules, spare)
-    return kind, integer, real, value_at, value_stop, False, end
+        return TEXT, 0, NO_DIGITS, 0, False, value_at, value_stop, False, end
+    kind, whole, mantissa, exponent, negative = classified(text, value_at, value_stop, rules, spare)
+    return kind, whole, mantissa, exponent, negative, value_at, value_stop, False, end
 
 
 @inner
-def _quoted_end(text: Any, words: Any, at: Any, stop: Any, dialect: Any) -> Any:
+def _quoted_end(text: Any, at: Any, stop: Any, dialect: Any) -> Any:
     """Return where a field that begins with a quote ends, and whether its value is what stands between two quotes."""
     delimiter, quote, escape = dialect[DELIMITER], dialect[QUOTE], dialect[ESCAPE]
     simple, at = True, at + 1
     while True:
-        at = find(words, at, stop, quote, escape, quote, quote)
+        at = find(text, at, stop, quote, escape, quote, quote)
         if at + 1 >= stop:
             return stop, False
-        after = np.int64(text[at + 1])
-        if np.int64(text[at]) == escape or after == quote:
+        after = byte_at(text, at + 1)
+        if byte_at(text, at) == escape or after == quote:
             simple = False
             at += 2
         elif after == delimiter or after == 10 or after == 13:
             return at + 1, simple
         else:
-            return _plain_end(text, words, at + 1, stop, dialect)[0], False
+            return _plain_end(text, at + 1, stop, dialect)[0], False
 
 
 @inner
-def _plain_end(text: Any, words: Any, at: Any, stop: Any, dialect: Any) -> Any:
+def _plain_end(text: Any, at: Any, stop: Any, dialect: Any) -> Any:
     """Return where the field around `at` ends, and whether nothing in it is escaped."""
     delimiter, escape = dialect[DELIMITER], dialect[ESCAPE]
     if escape < 0:
-        return find(words, at, stop, delimiter, 10, 13, delimiter), True
+        return find(text, at, stop, delimiter, 10, 13, delimiter), True
     simple = True
     while True:
-        at = find(words, at, stop, delimiter, 10, 13, escape)
-        if at >= stop or np.int64(text[at]) != escape:
+        at = find(text, at, stop, delimiter, 10, 13, escape)
+        if at >= stop or byte_at(text, at) != escape:
             return at, simple
         simple = False
         at += 2
 
 
 @outer
-def _long_field_end(text: Any, words: Any, at: Any, stop: Any, dialect: Any, progress: Any) -> Any:
+def _long_field_end(text: Any, at: Any, stop: Any, dialect: Any, progress: Any) -> Any:
     """Go on in a long field; return the byte behind it, -1 where it goes on behind the text."""
-    at, progress[STATE], ended = skip(text, words, at, stop, progress[STATE], dialect, False)
+    at, progress[STATE], ended = skip(text, at, stop, progress[STATE], dialect, False)
     if not ended:
         return -1
     progress[LONG] = 0
@@ -313,13 +283,13 @@ def _long_field_end(text: Any, words: Any, at: Any, stop: Any, dialect: Any, pro
 
 @outer
 def _begin_long_field(
-    text: Any, words: Any, at: Any, stop: Any, base: Any, dialect: Any, progress: Any, spare: Any
+    text: Any, at: Any, stop: Any, base: Any, dialect: Any, progress: Any, spare: Any
 ) -> None:
     """Keep the beginning of the field at `at`, and the state in which the text ends."""
-    progress[SPARE] = unescaped(text, at, stop, dialect, spare[0])
+    progress[SPARE] = unescaped(text, at, stop, dialect, spare)
     progress[FIELD_AT] = base + at
     progress[LONG] = 1
-    _, progress[STATE], _ = skip(text, words, at, stop, FIELD, dialect, False)
+    _, progress[STATE], _ = skip(text, at, stop, FIELD, dialect, False)
 
 
 @outer
@@ -328,7 +298,7 @@ def unescaped(text: Any, at: Any, stop: Any, dialect: Any, out: Any) -> Any:
     quote, escape = dialect[QUOTE], dialect[ESCAPE]
     state, n = FIELD, 0
     while at < stop and n < KEPT_BYTES:
-        byte = np.int64(text[at])
+        byte = byte_at(text, at)
         at += 1
         if state == FIELD and byte == quote:
             state = QUOTED
@@ -347,162 +317,8 @@ def unescaped(text: Any, at: Any, stop: Any, dialect: Any, out: Any) -> Any:
 
 
 @outer
-def _classified(text: Any, words: Any, at: Any, stop: Any, rules: Any, spare: Any) -> Any:
-    """Return what text[at:stop] is: (kind, integer, double)."""
-    flags, nulls, powers = rules[1], rules[2], rules[3]
-    flag = flags[text[at]]
-    if flag & NULL_LIKE and is_null_word(words, at, stop, nulls):
-        return NULL_WORD, 0, 0.0
-    if stop - at > LONGEST_TYPED and flag & ISOLATED:
-        return TEXT, 0, 0.0
-    if flag & ISOLATED:
-        spare_text, spare_words = spare
-        for n in range(2 * LONGEST_TYPED):
-            spare_text[n] = text[at + n] if at + n < stop else 0
-        return _typed(spare_text, spare_words, 0, stop - at, powers)
-    return _typed(text, words, at, stop, powers)
-
-
-@inner
-def _typed(text: Any, words: Any, at: Any, stop: Any, powers: Any) -> Any:
-    first = at
-    while at < stop and (text[at] == 32 or text[at] == 9):
-        at += 1
-    kind, integer, real, end = number(text, words, at, powers)
-    if kind & (INT | WIDE | HUGE | DOUBLE):
-        while end < stop and (text[end] == 32 or text[end] == 9):
-            end += 1
-    elif at > first:
-        kind = 0
-    if kind and end == stop:
-        return kind, integer, real
-    if first == at:
-        truth = _truth(words, at, stop)
-        if truth >= 0:
-            return BOOL, truth, 0.0
-    infinity = _infinity(text, words, at, stop)
-    return (DOUBLE, 0, infinity) if infinity else (TEXT, 0, 0.0)
-
-
-@inner
-def _truth(words: Any, at: Any, stop: Any) -> Any:
-    """Return 1 for true, True and TRUE, 0 for false, False and FALSE, -1 for anything else."""
-    word = head(words, at, stop) if stop - at <= 8 else np.uint64(0)
-    if word == _TRUE or word == _TRUE_TITLE or word == _TRUE_UPPER:  # noqa: SIM109 - these are compared as words
-        return 1
-    return 0 if word == _FALSE or word == _FALSE_TITLE or word == _FALSE_UPPER else -1  # noqa: SIM109
-
-
-@inner
-def _infinity(text: Any, words: Any, at: Any, stop: Any) -> Any:
-    """Return infinity for [+-]inf and [+-]infinity in any case, blanks around; 0 for anything else."""
-    negative = text[at] == 45
-    if negative or text[at] == 43:
-        at += 1
-    while stop > at and (text[stop - 1] == 32 or text[stop - 1] == 9):
-        stop -= 1
-    word = (head(words, at, stop) | _LOWER) if stop - at <= 8 else np.uint64(0)
-    if (stop - at == 3 and word & _THREE == _INF) or (stop - at == 8 and word == _INFINITY):
-        return -np.inf if negative else np.inf
-    return 0.0
-
-
-@outer
-def is_null_word(words: Any, at: Any, stop: Any, nulls: Any) -> Any:
-    """Tell whether text[at:stop] is one of the null words: (lengths, their words as in `head`)."""
-    lengths, keys = nulls
-    for number_ in range(len(lengths)):
-        if lengths[number_] == stop - at and keys[number_, 0] == head(words, at, stop):
-            n = 1
-            while 8 * n < stop - at and keys[number_, n] == head(words, at + 8 * n, stop):
-                n += 1
-            if 8 * n >= stop - at:
-                return True
-    return False
-
-
-@inner
-def head(words: Any, at: Any, stop: Any) -> Any:
-    """Return the first eight bytes of text[at:stop], zeros behind its end."""
-    word, length = words[at], stop - at
-    return word & ((ONE << np.uint64(8 * length)) - ONE) if length < 8 else word
-
-
-@inner
-def note(column: Any, kind: Any, integer: Any, real: Any, statistics: Any) -> None:
-    """Count a value, and widen its column's range of numbers."""
-    counts, reals = statistics[0], statistics[1]
-    row = np.uintp(column)  # an index that cannot be negative is not looked at for it
-    counts[row, _KINDS] |= kind
-    if kind & _REAL:
-        if real < reals[row, _LOW]:
-            reals[row, _LOW] = real
-        if real > reals[row, _HIGH]:
-            reals[row, _HIGH] = real
-    elif kind & _WHOLE:
-        if integer < counts[row, _LEAST]:
-            counts[row, _LEAST] = integer
-        if integer > counts[row, _MOST]:
-            counts[row, _MOST] = integer
-    elif kind == EMPTY:
-        counts[row, _EMPTIES] += 1
-    elif kind == QUOTED_EMPTY:
-        counts[row, _QUOTED_EMPTIES] += 1
-    elif kind == NULL_WORD:
-        counts[row, _NULL_WORDS] += 1
-
-
-@inner
-def note_text(words: Any, at: Any, stop: Any, column: Any, statistics: Any) -> None:
-    """Widen a column's range of texts by text[at:stop]."""
-    bounds = statistics[2]
-    if column >= len(bounds):
-        return
-    row = np.uintp(column)
-    stop = min(stop, at + KEPT_BYTES)
-    length, key = np.uint64(stop - at), swapped(head(words, at, stop))
-    if bounds[row, _LOW_LENGTH] == _NOTHING:
-        _keep(words, at, stop, column, 0, bounds, statistics[3])
-        _keep(words, at, stop, column, 1, bounds, statistics[3])
-        return
-    low, high = bounds[row, _LOW], bounds[row, _HIGH]
-    if key < low or (key == low and _is_beyond(words, at, stop, length, column, 0, statistics)):
-        _keep(words, at, stop, column, 0, bounds, statistics[3])
-    if key > high or (key == high and _is_beyond(words, at, stop, length, column, 1, statistics)):
-        _keep(words, at, stop, column, 1, bounds, statistics[3])
-
-
-@inner
-def _is_beyond(words: Any, at: Any, stop: Any, length: Any, column: Any, side: Any, statistics: Any) -> Any:
-    """Tell whether a text lies beyond the bound of a side whose first word it shares."""
-    if length == statistics[2][np.uintp(column), np.uintp(2 + side)] and length <= EIGHT:
-        return False
-    return _order(words, at, stop, column, side, statistics[2], statistics[3]) == 2 * side - 1
-
-
-@outer
-def _order(words: Any, at: Any, stop: Any, column: Any, side: Any, bounds: Any, keys: Any) -> Any:
-    """Compare a text with a bound whose first word it shares: -1, 0 or 1."""
-    length, own = stop - at, np.int64(bounds[column, 2 + side])
-    n = 1
-    while 8 * n < min(length, own):
-        key, bound = swapped(head(words, at + 8 * n, stop)), keys[column, side, n]
-        if key != bound:
-            return 1 if key > bound else -1
-        n += 1
-    return 0 if length == own else (1 if length > own else -1)
-
-
-@outer
-def _keep(words: Any, at: Any, stop: Any, column: Any, side: Any, bounds: Any, keys: Any) -> None:
-    bounds[column, side], bounds[column, 2 + side] = swapped(head(words, at, stop)), np.uint64(stop - at)
-    for n in range(1, (stop - at + 7) // 8):
-        keys[column, side, n] = swapped(head(words, at + 8 * n, stop))
-
-
-@outer
 def _note_ragged(column: Any, expected: Any, progress: Any, statistics: Any) -> None:
     """Count a row with too few fields, whose last ones are missing, or with too many."""
     progress[N_SHORT if column < expected else N_LONG] += 1
     for missing in range(column, min(expected, len(statistics[0]))):
-        note(missing, EMPTY, 0, 0.0, statistics)
+        note(missing, EMPTY, 0, statistics)

@@ -1,7 +1,7 @@
 """What a field of text may be: numbers, dates and times, found eight bytes at a time.
 
-Texts come twice: `text` as bytes, and `words`, in which words[i] are the eight bytes from i on (see `padded`), the
-first one lowest. At least PADDING zero bytes follow the text.
+At least PADDING zero bytes follow a text, so that looking ahead needs no care. Words are eight bytes of it, the first
+one lowest.
 
 A kind is a bit, so that the kinds that a column holds can be gathered by `|`:
 
@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from slicery_workers.kernels.bare import inner, lowest_bit, outer
+from slicery_workers.kernels.bare import byte_at, inner, lowest_bit, outer, word_at
 
 EMPTY, QUOTED_EMPTY, NULL_WORD, BOOL, INT, WIDE, HUGE, DOUBLE, DATE, TIME, ZONED, TEXT = (
     1 << n for n in range(12)
@@ -52,9 +52,13 @@ _TENS = np.array([10**n for n in range(20)], np.uint64)
 _ROOM = np.array([(10**19 - 10**n) // 10**n for n in range(20)], np.uint64)
 """Up to which number another n digits fit behind it: 19 digits do in 64 bits."""
 _EXACT_TENS = np.array([10.0**n for n in range(23)])
+_NEAR = 64
+_NEAR_TENS = np.array([float(f"1e{n}") for n in range(-_NEAR, _NEAR + 1)])
 _MOST_INT, _LEAST_INT = np.uint64(2**63 - 1), np.uint64(2**63)
 _EXACT = np.uint64(2**53)
 _LARGEST_EXPONENT = 400
+BEYOND = 1 << 20
+"""The exponent of infinity."""
 _SPLIT = 134217729.0
 """2**27 + 1 (Dekker 1971, doi:10.1007/BF01397083)."""
 _DAYS_BEFORE = np.array([0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365], np.int64)
@@ -63,11 +67,9 @@ _DAY = 86_400_000_000
 Powers = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]
 
 
-def padded(size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint64]]:
-    """Return a text of `size` zero bytes with its padding, and its words."""
-    text = np.zeros(size + PADDING, np.uint8)
-    shape, strides = (size + PADDING - 8,), (1,)
-    return text, np.ndarray(shape, np.dtype("<u8"), buffer=text.data, strides=strides)
+def padded(size: int) -> NDArray[np.uint8]:
+    """Return a text of `size` zero bytes, with the padding that kernels want behind it."""
+    return np.zeros(size + PADDING, np.uint8)
 
 
 @lru_cache(maxsize=1)
@@ -110,71 +112,94 @@ def digits_value(word: Any, n: Any) -> Any:
 
 
 @inner
-def number(text: Any, words: Any, start: Any, powers: Any) -> Any:
-    """Read the longest number, date or time at `start`: (kind, integer or microseconds, double, where it ends).
+def number(text: Any, start: Any, powers: Any) -> Any:
+    """Read the longest number, date or time at `start`: (kind, whole, mantissa, exponent, negative, where it ends).
 
-    The kind is 0 where there is none.
+    The kind is 0 where there is none. `whole` is an integer, or microseconds; a double is mantissa * 10**exponent, and
+    so is an integer beyond 64 bits.
     """
-    negative = text[start] == 45
-    at = start + np.int64(negative | (text[start] == 43))
-    n = n_digits(words[at])
-    if text[at + n] == 46 and 0 < n < 8:
-        m = n_digits(words[at + n + 1])
+    negative = byte_at(text, start) == 45
+    at = start + np.int64(negative | (byte_at(text, start) == 43))
+    n = n_digits(word_at(text, at))
+    if byte_at(text, at + n) == 46 and 0 < n < 8:
+        m = n_digits(word_at(text, at + n + 1))
         stop = at + n + 1 + m
-        if 0 < m < 8 and (text[stop] | 32) != 101:  # most doubles are of this form, and exact with one division
-            mantissa = digits_value(words[at], n) * _TENS[m] + digits_value(words[at + n + 1], m)
-            value = np.float64(mantissa) / _EXACT_TENS[m]
-            return DOUBLE, 0, -value if negative else value, stop
+        if 0 < m < 8 and (byte_at(text, stop) | 32) != 101:  # most doubles are of this form
+            mantissa = digits_value(word_at(text, at), n) * _TENS[m] + digits_value(
+                word_at(text, at + n + 1), m
+            )
+            return DOUBLE, 0, mantissa, -m, negative, stop
     mantissa = np.uint64(0)
     exponent = 0
     if n:
-        mantissa = digits_value(words[at], n)
-        if n == 4 and at == start and text[at + 4] == 45:
-            return _date(text, words, start, np.int64(mantissa))
+        mantissa = digits_value(word_at(text, at), n)
+        if n == 4 and at == start and byte_at(text, at + 4) == 45:
+            kind, microseconds, stop = _date(text, start, np.int64(mantissa))
+            return kind, microseconds, mantissa, 0, False, stop
         at += n
         if n == 8:
-            mantissa, exponent, at = _more_digits(words, at, mantissa)
+            mantissa, exponent, at = _more_digits(text, at, mantissa)
+    if byte_at(text, at) != 46 and (byte_at(text, at) | 32) != 101:
+        kind, value = _integer(mantissa, exponent, negative) if n else (0, 0)
+        return kind, value, mantissa, exponent, negative, at
     has_digits = n > 0
-    if text[at] != 46 and (text[at] | 32) != 101:
-        kind, value = _integer(mantissa, exponent, negative) if has_digits else (0, 0)
-        real = scaled(mantissa, exponent, powers) if kind == HUGE else 0.0
-        return kind, value, -real if negative else real, at
-    if text[at] == 46:
+    if byte_at(text, at) == 46:
         first = at + 1
         if exponent:  # the digits before the point are more than fit
-            _, _, at = _more_digits(words, first, mantissa)
+            _, _, at = _more_digits(text, first, mantissa)
         else:
-            mantissa, dropped, at = _more_digits(words, first, mantissa)
+            mantissa, dropped, at = _more_digits(text, first, mantissa)
             exponent = dropped - (at - first)
         has_digits |= at > first
     if not has_digits:
-        return 0, 0, 0.0, at
-    if (text[at] | 32) == 101:
+        return 0, 0, mantissa, 0, negative, at
+    if (byte_at(text, at) | 32) == 101:
         shift, at = _exponent(text, at)
         exponent += shift
-    value = scaled(mantissa, exponent, powers)
-    lost = math.isinf(value) or (value == 0.0 and mantissa != 0)
-    return TEXT if lost else DOUBLE, 0, -value if negative else value, at
+    kind = TEXT if is_lost(mantissa, exponent, powers) else DOUBLE
+    return kind, 0, mantissa, exponent, negative, at
 
 
 @inner
-def _more_digits(words: Any, at: Any, mantissa: Any) -> Any:
+def is_lost(mantissa: Any, exponent: Any, powers: Any) -> Any:
+    """Tell whether a number is too large or too small for a double."""
+    if -300 <= exponent <= 280:
+        return False
+    value = scaled(mantissa, exponent, powers)
+    return math.isinf(value) or (value == 0.0 and mantissa != 0)
+
+
+@inner
+def is_between(low: Any, high: Any, mantissa: Any, exponent: Any, negative: Any) -> Any:
+    """Tell whether a number lies between two doubles, and is neither; False where that takes a closer look.
+
+    A product of three rounded factors is right to 4e-16 of it.
+    """
+    if not -_NEAR <= exponent <= _NEAR:
+        return False
+    value = np.float64(mantissa) * _NEAR_TENS[exponent + _NEAR]
+    value, margin = -value if negative else value, value * 1e-15
+    return low < value - margin and value + margin < high
+
+
+@inner
+def _more_digits(text: Any, at: Any, mantissa: Any) -> Any:
     """Read on digits behind a number; return it, how many digits did not fit, and where they end."""
     dropped = 0
     while True:
-        n = n_digits(words[at])
+        n = n_digits(word_at(text, at))
         if n == 0:
             return mantissa, dropped, at
         if dropped:
             dropped += n
         elif mantissa <= _ROOM[n]:
-            mantissa = mantissa * _TENS[n] + digits_value(words[at], n)
+            mantissa = mantissa * _TENS[n] + digits_value(word_at(text, at), n)
         else:
             for digit in range(n):
                 if dropped or mantissa > _ROOM[1]:
                     dropped += 1
                 else:
-                    value = (words[at] >> np.uint64(8 * digit)) & np.uint64(15)
+                    value = (word_at(text, at) >> np.uint64(8 * digit)) & np.uint64(15)
                     mantissa = mantissa * _TEN + value
         at += n
         if n < 8:
@@ -195,21 +220,21 @@ def _integer(magnitude: Any, dropped: Any, negative: Any) -> Any:
 def _exponent(text: Any, at: Any) -> Any:
     """Read e, a sign and digits; return the number, and where it ends: where it began if there are no digits."""
     first = at + 1
-    negative = text[first] == 45
-    if negative or text[first] == 43:
+    negative = byte_at(text, first) == 45
+    if negative or byte_at(text, first) == 43:
         first += 1
     stop = first
     value: Any = 0
-    while 48 <= text[stop] <= 57:
+    while 48 <= byte_at(text, stop) <= 57:
         if value < 100_000:
-            value = value * 10 + np.int64(text[stop]) - 48
+            value = value * 10 + byte_at(text, stop) - 48
         stop += 1
     if stop == first:
         return 0, at
     return -value if negative else value, stop
 
 
-@inner
+@outer
 def scaled(mantissa: Any, exponent: Any, powers: Any) -> Any:
     """Return mantissa * 10**exponent as the nearest double.
 
@@ -239,55 +264,55 @@ def scaled(mantissa: Any, exponent: Any, powers: Any) -> Any:
 
 
 @outer
-def _date(text: Any, words: Any, start: Any, year: Any) -> Any:
+def _date(text: Any, start: Any, year: Any) -> Any:
     month, day = _two(text, start + 5), _two(text, start + 8)
-    if text[start + 7] != 45 or year < 1 or not 1 <= month <= 12 or day < 1:
-        return 0, 0, 0.0, start
+    if byte_at(text, start + 7) != 45 or year < 1 or not 1 <= month <= 12 or day < 1:
+        return 0, 0, start
     leap = (year % 4 == 0 and year % 100 != 0) or year % 400 == 0
     if day > _DAYS_BEFORE[month] - _DAYS_BEFORE[month - 1] + (1 if leap and month == 2 else 0):
-        return 0, 0, 0.0, start
+        return 0, 0, start
     before = year - 1
     days = before * 365 + before // 4 - before // 100 + before // 400 - 719_162
     days += _DAYS_BEFORE[month - 1] + (1 if leap and month > 2 else 0) + day - 1
     at = start + 10
-    if text[at] != 32 and text[at] != 84:
-        return DATE, days * _DAY, 0.0, at
-    kind, value, stop = _time(text, words, at + 1)
+    if byte_at(text, at) != 32 and byte_at(text, at) != 84:
+        return DATE, days * _DAY, at
+    kind, value, stop = _time(text, at + 1)
     if kind == 0:
-        return DATE, days * _DAY, 0.0, at
+        return DATE, days * _DAY, at
     value += days * _DAY
     if not -62_135_596_800_000_000 <= value <= 253_402_300_799_999_999:  # the zone leads out of the calendar
-        return TEXT, 0, 0.0, stop
-    return kind, value, 0.0, stop
+        return TEXT, 0, stop
+    return kind, value, stop
 
 
 @outer
-def _time(text: Any, words: Any, at: Any) -> Any:
+def _time(text: Any, at: Any) -> Any:
     """Read a time of day with its zone: (kind, microseconds in UTC, where it ends)."""
     hour, minute, second = _two(text, at), _two(text, at + 3), 0
-    if not 0 <= hour < 24 or not 0 <= minute < 60 or text[at + 2] != 58:
+    if not 0 <= hour < 24 or not 0 <= minute < 60 or byte_at(text, at + 2) != 58:
         return 0, 0, at
     at += 5
-    if text[at] == 58:
+    if byte_at(text, at) == 58:
         second = _two(text, at + 1)
         if not 0 <= second < 60:
             return 0, 0, at
         at += 3
     value = ((hour * 60 + minute) * 60 + second) * 1_000_000
-    if text[at] == 46 and text[at - 3] == 58 and text[at - 6] == 58:
-        n = n_digits(words[at + 1])
+    if byte_at(text, at) == 46 and byte_at(text, at - 3) == 58 and byte_at(text, at - 6) == 58:
+        n = n_digits(word_at(text, at + 1))
         if not 1 <= n <= 6:
             return 0, 0, at
-        value += np.int64(digits_value(words[at + 1], n)) * np.int64(_TENS[6 - n])
+        value += np.int64(digits_value(word_at(text, at + 1), n)) * np.int64(_TENS[6 - n])
         at += 1 + n
-    if text[at] == 90:
+    if byte_at(text, at) == 90:
         return ZONED, value, at + 1
-    if text[at] != 43 and text[at] != 45:
+    if byte_at(text, at) != 43 and byte_at(text, at) != 45:
         return TIME, value, at
     minutes, stop = _zone(text, at + 1)
     if stop < 0:
         return 0, 0, at
-    return ZONED, value + (minutes if text[at] == 45 else -minutes) * 60_000_000, stop
+    return ZONED, value + (minutes if byte_at(text, at) == 45 else -minutes) * 60_000_000, stop
 
 
 @outer
@@ -297,7 +322,7 @@ def _zone(text: Any, at: Any) -> Any:
     if not 0 <= hour < 24:
         return 0, -1
     at += 2
-    colon = text[at] == 58
+    colon = byte_at(text, at) == 58
     minute = _two(text, at + 1 if colon else at)
     if minute < 0:
         return (0, -1) if colon else (hour * 60, at)
@@ -307,5 +332,5 @@ def _zone(text: Any, at: Any) -> Any:
 @inner
 def _two(text: Any, at: Any) -> Any:
     """Return the number of two digits, negative where they are none."""
-    tens, units = np.int64(text[at]) - 48, np.int64(text[at + 1]) - 48
+    tens, units = byte_at(text, at) - 48, byte_at(text, at + 1) - 48
     return tens * 10 + units if 0 <= tens <= 9 and 0 <= units <= 9 else np.int64(-1)

@@ -7,6 +7,8 @@ A record ends where the furthest of four says, as htslib's tabix has it: REF, IN
 DEL, DUP, INV and CNV, and FORMAT/LEN where an allele is <*> or <NON_REF>. Whether the header declares them is not
 asked, so that an end may be too far, never too near.
 
+All is in one module: numba's cache notices no change of another one whose functions are compiled into `scan`.
+
 state   int64 (N_STATE,), by the names below
 name    uint8 (LONGEST_NAME,), the name of the contig that is being read
 flags   uint8 (·,), for each allele of the record being read whether SVLEN tells its length
@@ -53,7 +55,9 @@ IN_HEADER, IN_RECORDS, UNKNOWN = range(3)
 # MODE: what is read of INFO; of POS whether it is a number.
 KEY, NO_NUMBER, END, SVLEN = range(4)
 # ERROR
-FINE, NO_CHROM, LATE_HEADER, BLANK_LINE, FEW_COLUMNS, OTHER_COLUMNS, BAD_CHROM, BAD_POS = range(8)
+FINE, NO_CHROM, LATE_HEADER, BLANK_LINE, FEW_COLUMNS, OTHER_COLUMNS, BAD_CHROM, BAD_POS, LONG_HEADER = range(
+    9
+)
 # Columns of `stats`.
 RECORDS, FIRST, LAST, LOW, HIGH, FAR = range(6)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from slicery_workers.kernels import csv as kernel
+from slicery_workers.kernels.csv_columns import KEY_WORDS, LEAST, MOST
 from slicery_workers.kernels.values import (
     BOOL,
     DATE,
@@ -73,10 +73,10 @@ class Columns:
     def __init__(self, n_columns: int) -> None:
         n_ranges = n_columns if n_columns <= MOST_RANGES else 0
         counts = np.zeros((n_columns, 6), np.int64)
-        counts[:, kernel.LEAST], counts[:, kernel.MOST] = np.iinfo(np.int64).max, np.iinfo(np.int64).min
+        counts[:, LEAST], counts[:, MOST] = np.iinfo(np.int64).max, np.iinfo(np.int64).min
         reals = np.tile([np.inf, -np.inf], (n_columns, 1))
         bounds = np.full((n_ranges, 4), 2**64 - 1, np.uint64)
-        keys = np.zeros((n_ranges, 2, kernel.KEY_WORDS), np.uint64)
+        keys = np.zeros((n_ranges, 2, KEY_WORDS), np.uint64)
         self.arrays = (counts, reals, bounds, keys)
 
     def __len__(self) -> int:

@@ -60,10 +60,10 @@ class Head:
         at, state = self._start, kernel.FIELD
         if stop < at or (stop < len(BOM) and BOM.startswith(self._held[:stop])):
             return -1
-        text, words = padded(stop)
+        text = padded(stop)
         text[:stop] = np.frombuffer(bytes(self._held[:stop]), np.uint8)
         while at < stop:
-            at, state, _ = kernel.skip(text, words, at, stop, state, self._rules.dialect, True)
+            at, state, _ = kernel.skip(text, at, stop, state, self._rules.dialect, True)
         return int(state)
 
     @property
@@ -95,9 +95,9 @@ class Head:
         if not self._in_row:
             return
         fresh = bytes(self._held[self._seen :]) + (b"\n" if final else b"")
-        text, words = padded(len(fresh))
+        text = padded(len(fresh))
         text[: len(fresh)] = np.frombuffer(fresh, np.uint8)
-        at, state, ended = kernel.skip(text, words, 0, len(fresh), self._state, self._rules.dialect, True)
+        at, state, ended = kernel.skip(text, 0, len(fresh), self._state, self._rules.dialect, True)
         self._seen, self._state = self._seen + int(at), int(state)
         if ended:
             self._row_end = min(self._seen, len(self._held))

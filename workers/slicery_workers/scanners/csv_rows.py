@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from slicery.decoders.csv import NULL_WORDS
 from slicery_service.errors import MalformedRecord
 from slicery_workers.kernels import csv as kernel
+from slicery_workers.kernels.csv_columns import KEPT_BYTES
+from slicery_workers.kernels.csv_values import ISOLATED, NULL_LIKE, NUMERIC, OTHER
 from slicery_workers.kernels.values import EMPTY, NULL_WORD, PADDING, QUOTED_EMPTY, padded, powers_of_ten
 from slicery_workers.scanners import Bytes, Int64Array
 from slicery_workers.scanners.csv_columns import KINDS_OF_TYPE, Columns, Summary
@@ -75,11 +77,11 @@ class Rules:
 
     def _flags_of(self, words: Sequence[bytes]) -> Bytes:
         flags = np.zeros(256, np.uint8)
-        flags[list(b"0123456789+-.")] = kernel.NUMERIC
-        flags[list(b"tTfFiI \t")] = kernel.OTHER
+        flags[list(b"0123456789+-.")] = NUMERIC
+        flags[list(b"tTfFiI \t")] = OTHER
         if self.delimiter in " :":
-            flags[flags > 0] |= kernel.ISOLATED
-        flags[sorted({word[0] for word in words})] |= kernel.NULL_LIKE
+            flags[flags > 0] |= ISOLATED
+        flags[sorted({word[0] for word in words})] |= NULL_LIKE
         return flags
 
 
@@ -104,8 +106,8 @@ class Rows:
         self._progress = np.zeros(kernel.PROGRESS, np.int64)
         self._progress[[kernel.FRESH, kernel.EXPECTED, kernel.ROW_START]] = 1, expected, position
         self._columns = Columns(expected if expected >= 0 else _FEW_COLUMNS)
-        self._spare = padded(2 * kernel.KEPT_BYTES)
-        self._text, self._words = padded(CHUNK_BYTES + kernel.LONG_FIELD)
+        self._spare = padded(2 * KEPT_BYTES)
+        self._text = padded(CHUNK_BYTES + kernel.LONG_FIELD)
         self._starts = np.empty(CHUNK_BYTES // 8, np.int64)
         self._tail = 0
         self._passing = state
@@ -185,7 +187,6 @@ class Rows:
         while why in (kernel.FULL, kernel.WIDER):
             why, at, n_starts = kernel.scan(
                 self._text,
-                self._words,
                 at,
                 stop,
                 base,
@@ -208,7 +209,7 @@ class Rows:
         self._text[: self._tail] = self._text[at : at + self._tail].copy()
 
     def _skip(self, stop: int, state: int, *, to_row: bool) -> tuple[int, int, bool]:
-        at, state, ended = kernel.skip(self._text, self._words, 0, stop, state, self._rules.dialect, to_row)
+        at, state, ended = kernel.skip(self._text, 0, stop, state, self._rules.dialect, to_row)
         return int(at), int(state), bool(ended)
 
     @property

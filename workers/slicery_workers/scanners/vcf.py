@@ -18,7 +18,15 @@ from slicery_service.errors import MalformedRecord
 from slicery_service.positions import MOST_CONTIGS
 from slicery_workers.kernels import vcf as kernel
 from slicery_workers.scanners import Bytes, Ending, Int64Array, RecordIndexer, Starts, Summary
-from slicery_workers.scanners.vcf_positions import Runs, join_summaries, join_tables, positions_in, summary_of
+from slicery_workers.scanners.vcf_positions import (
+    Runs,
+    conclude,
+    describe,
+    header_summary,
+    join_summaries,
+    join_tables,
+    positions_in,
+)
 
 IN_HEADER, IN_RECORDS, IN_BLANKS = range(3)
 
@@ -94,7 +102,7 @@ class VcfScanner:
         state, preamble = self._state, bytes(self._header)
         runs = self._runs.closed(state)
         found = positions_in(state, self._names, self._spans, self._stats, runs)
-        summary, tables = summary_of(found, preamble), found.to_tables()
+        summary, tables = header_summary(preamble), found.to_tables()
         return {before: Ending(behind, summary, preamble, tables) for before, behind in after.items()}
 
     def _scan(self, block: Bytes) -> Int64Array:
@@ -112,7 +120,7 @@ class VcfScanner:
         size = len(block) if stop < 0 else stop - self._position
         self._header += block[:size].tobytes()
         if len(self._header) > LONGEST_HEADER:
-            self._state[kernel.ERROR] = kernel.NO_CHROM
+            self._state[kernel.ERROR] = kernel.LONG_HEADER
 
     def _found(self, starts: Int64Array) -> Starts:
         """Return the starts under each state that is still possible; raise where a whole text has none."""
@@ -176,6 +184,7 @@ class VcfScanner:
 
 
 _FAULTS = {
+    kernel.LONG_HEADER: "the header is longer than 64 MiB: expected a line that begins with #CHROM and a tab before",
     kernel.NO_CHROM: "the header lacks its last line: expected a line that begins with #CHROM and a tab before "
     "byte {start:,} of the text, found none",
     kernel.LATE_HEADER: "record {number:,} at byte {start:,} of the text begins with `#`: expected no header line "
@@ -226,4 +235,6 @@ def _shown(line: bytes) -> str:
     return repr(line[:200].decode("utf-8", "backslashreplace"))
 
 
-indexer = RecordIndexer("vcf", scanner, join_summaries, join_tables, check_headers)
+indexer = RecordIndexer(
+    "vcf", scanner, join_summaries, join_tables, check_headers, describe=describe, conclude=conclude
+)

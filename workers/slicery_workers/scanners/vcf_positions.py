@@ -176,26 +176,21 @@ def _descends(last: Edge | None, first: Edge | None) -> bool:
     return last.contig == first.contig and first.position < last.position
 
 
-def summary_of(found: Positions, preamble: bytes) -> Summary:
-    """Return what the catalog shows: version and samples from the header, contigs, and whether they are sorted.
-
-    Positions count from 1, as VCF has them.
-    """
-    of_header = _header_summary(preamble) if preamble else {}
+def describe(tables: Tables) -> Summary:
+    """Return what the positions of an object's records add to its summary; they count from 1, as VCF has them."""
+    found = read_positions(tables)
     if found.first is None or found.last is None:
-        return of_header
-    contigs = [
-        {
-            "name": each.name,
-            "records": each.n_records,
-            "first": each.low + 1,
-            "last": max(each.far, each.low + 1),
-        }
-        for each in found.contigs[:SHOWN_CONTIGS]
-    ]
-    return of_header | {
-        "contigs": contigs,
-        "n_contigs": len(found.contigs),
+        return {}
+    return {
+        "contigs": [
+            {
+                "name": each.name,
+                "records": each.n_records,
+                "first": each.low + 1,
+                "last": max(each.far, each.low + 1),
+            }
+            for each in found.contigs
+        ],
         "sorted": is_sorted(found),
         "first": {"contig": found.first.contig, "position": found.first.position + 1},
         "last": {"contig": found.last.contig, "position": found.last.position + 1},
@@ -208,8 +203,11 @@ def is_sorted(found: Positions) -> bool:
     return found.in_order and not apart and not found.n_others
 
 
-def _header_summary(preamble: bytes) -> dict[str, Any]:
+def header_summary(preamble: bytes) -> Summary:
+    """Return what the header adds to the summary: the version and the samples."""
     lines = preamble.decode("utf-8", "replace").splitlines()
+    if not lines:
+        return {}
     samples = lines[-1].split("\t")[kernel.N_FIXED + 1 :]
     return {
         "version": lines[0].removeprefix("##fileformat="),
@@ -219,29 +217,34 @@ def _header_summary(preamble: bytes) -> dict[str, Any]:
 
 
 def join_summaries(summaries: Sequence[Summary]) -> Summary:
-    """Join the summaries of stretches, or of objects."""
+    """Join the summaries of stretches, of which the first has the header, or of objects."""
     joined: dict[str, Any] = {}
     for each in summaries:
-        joined = _joined_summary(joined, each) if "contigs" in each else {**each, **joined}
+        is_placed = "contigs" in each and "contigs" in joined
+        joined = _joined_summary(joined, each) if is_placed else {**each, **joined}
     return joined
 
 
+def conclude(summary: Summary) -> Summary:
+    """Return what the catalog shows of the joined summary."""
+    if "contigs" not in summary:
+        return {**summary, "contigs": [], "n_contigs": 0, "sorted": True}
+    shown = {name: value for name, value in summary.items() if name not in ("first", "last")}
+    return {**shown, "contigs": summary["contigs"][:SHOWN_CONTIGS], "n_contigs": len(summary["contigs"])}
+
+
 def _joined_summary(before: dict[str, Any], after: Summary) -> dict[str, Any]:
-    if "contigs" not in before:
-        return {**after, **before}
     contigs = {each["name"]: dict(each) for each in before["contigs"]}
-    follows = before["last"]["contig"] == after["first"]["contig"]
-    again = [each["name"] for each in after["contigs"] if each["name"] in contigs]
-    descends = follows and after["first"]["position"] < before["last"]["position"]
+    n_again = sum(each["name"] in contigs for each in after["contigs"])
+    goes_on = before["last"]["contig"] == after["first"]["contig"]
+    descends = goes_on and after["first"]["position"] < before["last"]["position"]
     for each in after["contigs"]:
         known = contigs.setdefault(each["name"], {**each, "records": 0})
         known["records"] += each["records"]
         known["first"], known["last"] = min(known["first"], each["first"]), max(known["last"], each["last"])
-    n_again = len(again)
     return {
         **before,
-        "contigs": list(contigs.values())[:SHOWN_CONTIGS],
-        "n_contigs": before["n_contigs"] + after["n_contigs"] - n_again,
-        "sorted": before["sorted"] and after["sorted"] and not descends and n_again <= follows,
+        "contigs": list(contigs.values()),
+        "sorted": before["sorted"] and after["sorted"] and not descends and n_again <= goes_on,
         "last": after["last"],
     }
