@@ -23,8 +23,10 @@ FROM service-environment AS worker-environment
 RUN /opt/slicery/bin/pip install -c constraints.txt /wheels/slicery_workers-*.whl
 
 FROM python:3.12-slim AS runtime
-RUN useradd --system --uid 10001 --user-group --no-create-home --home-dir /nonexistent slicery
+RUN useradd --system --uid 10001 --user-group --no-create-home --home-dir /nonexistent slicery \
+    && install -d -o 10001 -g 10001 /var/cache/slicery
 ENV PATH=/opt/slicery/bin:$PATH \
+    NUMBA_CACHE_DIR=/var/cache/slicery \
     PYTHONUNBUFFERED=1 \
     SLICERY_SOURCES_FILE=/etc/slicery/sources.toml
 WORKDIR /tmp
@@ -32,6 +34,8 @@ USER 10001:10001
 
 FROM runtime AS worker
 COPY --from=worker-environment /opt/slicery /opt/slicery
+# What the scanners compile is kept in the image; on another kind of processor it is compiled again, once.
+RUN slicery-workers --compile
 # Ask this container's worker through the broker whether it is alive; Celery names it after the host.
 HEALTHCHECK --interval=60s --timeout=30s --start-period=30s --retries=3 \
     CMD ["sh", "-c", "celery -b \"$SLICERY_REDIS_URL\" inspect ping -d \"celery@$(hostname)\" -t 10 >/dev/null"]

@@ -23,6 +23,16 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _compile(wanted: bool) -> None:
+    if not wanted:
+        return
+    from slicery_workers.kernels.warm import compile_kernels
+
+    for form, seconds in compile_kernels():
+        typer.echo(f"{form:6} {seconds:5.1f} s")
+    raise typer.Exit
+
+
 @cli.command()
 def run(
     concurrency: Annotated[
@@ -31,6 +41,15 @@ def run(
     log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
     show_version: Annotated[  # noqa: ARG001 - its callback has done all
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+    compile_only: Annotated[  # noqa: ARG001 - its callback has done all
+        bool,
+        typer.Option(
+            "--compile",
+            callback=_compile,
+            is_eager=True,
+            help="Compile the byte loops of all formats into numba's cache, and end.",
+        ),
     ] = False,
 ) -> None:
     """Take jobs from the queue and index their datasets, until SIGTERM or Ctrl-C.

@@ -169,8 +169,8 @@ class VcfDecoder:
         """Yield the records."""
         shared = VcfHeader(_text(header))
         for run in whole_lines(blocks):
-            for line in _text(run).replace("\r\n", "\n").split("\n"):
-                if line and line != "\r":
+            for line in _text(run).removesuffix("\r").replace("\r\n", "\n").split("\n"):
+                if line:
                     yield VcfRecord(line, shared)
 
     def spans(self, blocks: Iterable[bytes], options: Mapping[str, Any]) -> Iterator[bytes]:  # noqa: ARG002 VCF has no options
