@@ -1,0 +1,53 @@
+"""Compiling ahead: what `slicery-workers --compile` has compiled is all that jobs need."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.metadata import distribution
+from pathlib import Path
+
+import pytest
+
+from slicery_workers.kernels.warm import SAMPLES
+
+INDEX_ALL = r"""
+from slicery_workers.testing.memory import index_bytes
+
+OBJECTS = {
+    "csv": b"name;size;day\n" + b'"a;b";1e5;2024-02-29\nc;;\n' * 500,
+    "fasta": b">x y\nACGT\nACGTACGT\nAC\n" * 500,
+    "fastq": b"@r\nACGT\n+\n@III\n" * 500,
+    "jsonl": b'{"k": {"n": [true, -1e-5, "\\n"]}}\n' * 500,
+    "text": "schöne Wörter\r\n\r\nund mehr\n".encode() * 500,
+    "vcf": b"##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\ts\n"
+    + b"c\t5\t.\tA\tT\t.\t.\tEND=9\tGT\t0/1\n" * 500,
+}
+for form, data in OBJECTS.items():
+    for stretch in (None, 1000):
+        assert index_bytes(data, form, stretch=stretch)[1].n_records, form
+"""
+
+
+def run(*arguments: str, cache: Path) -> str:
+    """Run Python with numba's cache in a folder of the test's own."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
+    return subprocess.run(
+        [sys.executable, *arguments], env=environment, capture_output=True, text=True, check=True
+    ).stdout
+
+
+def test_each_format_has_a_sample() -> None:
+    points = distribution("slicery-workers").entry_points.select(group="slicery.indexers")
+    assert set(SAMPLES) == set(points.names)
+
+
+@pytest.mark.slow
+def test_nothing_is_left_to_be_compiled_by_jobs(tmp_path: Path) -> None:
+    lines = run("-m", "slicery_workers", "--compile", cache=tmp_path).splitlines()
+    assert [line.split()[0] for line in lines] == list(SAMPLES)
+    compiled = sorted(tmp_path.rglob("*.nbc"))
+    assert compiled
+    run("-c", INDEX_ALL, cache=tmp_path)
+    assert sorted(tmp_path.rglob("*.nbc")) == compiled
