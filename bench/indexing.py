@@ -15,7 +15,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from pathlib import Path
 
 import urllib3
@@ -90,15 +89,7 @@ def registered(running: Stack, path: Path, form: str) -> tuple[str, Callable[[],
     uri = running.upload(path)
     dataset = running.client.register(uri, format=form)
     dataset.wait()
-
-    def index_seconds() -> float:
-        dataset.reindex()
-        dataset.wait()
-        job = running.get(f"/v1/datasets/{dataset.id}")["job"]
-        began, ended = (datetime.fromisoformat(job[name]) for name in ("started_at", "finished_at"))
-        return (ended - began).total_seconds()
-
-    return uri, index_seconds
+    return uri, lambda: running.index_seconds(dataset.id)
 
 
 def medians(measures: Sequence[Callable[[], float]]) -> list[float]:

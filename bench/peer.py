@@ -19,7 +19,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from indexing import index_seconds
 from objects import fasta
 from running import Stack, fastq, stack
 
@@ -80,7 +79,7 @@ def compare(running: Stack, peer: str, form: str, endpoint: str, uri: str) -> in
     dataset.wait()
     ours, theirs = [], []
     for _ in range(ROUNDS):
-        ours.append(index_seconds(running, dataset.id))
+        ours.append(running.index_seconds(dataset.id))
         theirs.append(peer_seconds(peer, form, endpoint, uri))
     mine, other = statistics.median(ours), statistics.median(theirs)
     print(

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,15 @@ class Stack:
         """Ask the API."""
         headers = {"Authorization": f"Bearer {self.ready['api_key']}"}
         return urllib3.request("GET", self.ready["api_url"] + path, headers=headers).json()
+
+    def index_seconds(self, dataset: str) -> float:
+        """Index again; return the time from the worker's start to the index being live."""
+        handle = self.client.dataset(dataset)
+        handle.reindex()
+        handle.wait()
+        job = self.get(f"/v1/datasets/{dataset}")["job"]
+        began, ended = (datetime.fromisoformat(job[name]) for name in ("started_at", "finished_at"))
+        return (ended - began).total_seconds()
 
     def processes(self, word: str) -> list[psutil.Process]:
         """Return the stack's processes whose command line has a word."""
