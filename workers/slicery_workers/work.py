@@ -154,10 +154,11 @@ class Work:
 
     def _units_of(self, stored: StoredObject) -> Iterator[Unit]:
         compression, size = self._sniffed(stored), stored.size_bytes
-        stretch = get_settings().stretch_bytes
-        if compression == "gzip" or size <= stretch:
+        most = get_settings().stretch_bytes
+        if compression == "gzip" or size <= most:
             yield Unit(stored.ordinal, 0, compression, 0, size, whole=True)
             return
+        stretch = -(-size // -(-size // most))  # of one length, so that tasks end together
         for ordinal, start in enumerate(range(0, size, stretch)):
             stop = min(start + stretch, size)
             yield Unit(stored.ordinal, ordinal, compression, start, stop, whole=False)

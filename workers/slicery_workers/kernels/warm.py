@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from slicery_workers.testing.memory import index_bytes
 
 SAMPLES: dict[str, tuple[bytes, ...]] = {
-    "csv": (b'id,x,day,at,ok,word\n1,2.5,2020-01-01,2020-01-01T10:00:00Z,true,"a ""b"" \xc3\xa4"\n2,,,,,c\n', b"1\n2\n"),
+    "csv": (
+        b'id,x,day,at,ok,word\n1,2.5,2020-01-01,2020-01-01T10:00:00Z,true,"a ""b"" \xc3\xa4"\n2,,,,,c\n',
+        b"1\n2\n",
+    ),
     "fasta": (b">a first\nACGT\nAC\n>b\nACGTAC\n",),
     "fastq": (b"@a\nACGT\n+\nIIII\n",),
     "jsonl": (b'{"a": [1, 2.5, "\\u00e4", null]}\n',),
