@@ -16,17 +16,23 @@ from slicery.errors import ConfigurationError, DecodeError, MissingExtra
 
 GROUP = "slicery.decoders"
 
+BY_RECORD = ("unit", "records", "spans", "parse")
+"""What a decoder has that reads record by record (`Decoder`)."""
+WHOLE = ("unit", "load", "records", "items", "write")
+"""What a decoder has that reads slices whole (`loading.FileDecoder`)."""
+
 
 class Decoder(Protocol):
-    """What an entry point's object provides. `options` are those of the ticket's `records` step, and `header`
-    is the text before the first record, which holds for all records of the slice.
+    """What an entry point's object provides, where records are read one by one; `loading.FileDecoder` is the other
+    kind. `options` are those of the ticket's `records` step, and `header` is the text before the first record,
+    which holds for all records of the slice.
 
     Blocks are bytes of any size, cut anywhere. An error is raised when its record is reached, not before, as
-    the bytes after the records that a slice keeps may be cut off.
+       the bytes after the records that a slice keeps may be cut off.
 
-    A decoder may also have `separator(options) -> bytes`: what must stand between the records of two files that
-    are joined, where a newline does not end a record; and `select(spans, step, options, header)`, which yields
-    those raw records that a step behind `records` keeps (`slicery.ticket.Region`).
+       A decoder may also have `separator(options) -> bytes`: what must stand between the records of two files that
+       are joined, where a newline does not end a record; and `select(spans, step, options, header)`, which yields
+       those raw records that a step behind `records` keeps (`slicery.ticket.Region`).
     """
 
     unit: str
@@ -83,11 +89,12 @@ def _load(point: EntryPoint) -> Decoder:
     except ModuleNotFoundError as exc:
         raise MissingExtra(
             f"the decoder of {point.name!r} needs {exc.name}, which is not installed: "
-            f"pip install 'slicery[{point.name}]', or what {_owner(point)} asks for"
+            f"pip install 'slicery[{next(iter(point.extras), point.name)}]', or what {_owner(point)} asks for"
         ) from exc
     except Exception as exc:
         raise DecodeError(f"the decoder of {point.name!r} in {_owner(point)} is broken: {exc!r}") from exc
-    absent = [name for name in ("unit", "records", "spans", "parse") if not hasattr(loaded, name)]
+    needed = WHOLE if hasattr(loaded, "load") else BY_RECORD
+    absent = [name for name in needed if not hasattr(loaded, name)]
     if absent:
         raise DecodeError(f"the decoder of {point.name!r} in {_owner(point)} lacks {', '.join(absent)}")
     return loaded

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from slicery import decode
-from slicery.errors import ConfigurationError, InvalidTicket, SliceryError
+from slicery import decode, loading
+from slicery.errors import ConfigurationError, DecodeError, InvalidTicket, SliceryError
 from slicery.fetch import Signer, fetch
 from slicery.files import write_file
 from slicery.ticket import JsonObject, Ticket
@@ -117,13 +118,29 @@ class Slice:
         """Until when the URLs are good (UTC)."""
         return self.ticket.expires_at
 
+    def load(self) -> Any:
+        """Return the slice as one object, held in memory: of point clouds `laspy.LasData`, of images a `Raster`.
+
+        Raises:
+            FetchError: a part could not be fetched; DatasetChanged when the object is no longer the same.
+            MissingExtra: what the format's decoder needs is not installed.
+            DecodeError: the format is read record by record, or the bytes are not what the ticket says.
+        """
+        return self._noting(lambda: loading.load(self.ticket, self._reader()))
+
     def records(self) -> Iterator[Any]:
         """Yield the records, as the format's decoder gives them; of paired reads, tuples of two.
+
+        Of point clouds, this is one structured array (`numpy.ndarray`) of all points.
 
         Raises:
             FetchError: a part could not be fetched; DatasetChanged when the object is no longer the same.
             DecodeError: the bytes are not what the ticket says. The last checks come at the end: read all.
         """
+        decoder = loading.decoder_of(self.ticket)
+        if decoder is not None:
+            found: Iterator[Any] = decoder.records(self.load())  # type: ignore[assignment]  # or an array
+            return found
         return self._noted(decode.records(self.ticket, self._reader()))
 
     def to_arrow(self) -> pa.Table:
@@ -177,6 +194,10 @@ class Slice:
         """
         path = Path(path)
         files = self.ticket.files
+        decoder = None if raw else self._file_decoder(apart=path.is_dir())
+        if decoder is not None:
+            target = path / _file_names([files[0].name])[0] if path.is_dir() else path
+            return decoder.write(self.load(), target)
         if path.is_dir() and self.ticket.is_paired and not raw:
             return self._mates_to_files(path)
         if path.is_dir():
@@ -190,6 +211,28 @@ class Slice:
             )
         write_file(path, self._raw() if raw else self._whole_file())
         return [path]
+
+    def _file_decoder(self, *, apart: bool = False) -> loading.FileDecoder | None:
+        """Return what must write this slice, or None where its files do as they were fetched, or by records.
+
+        Several files are as they should be when they may stay `apart`.
+        """
+        exact = all(loading.is_exact(self.ticket.steps_of(file)) for file in self.ticket.files)
+        if exact and (apart or len(self.ticket.files) == 1):
+            return None
+        return loading.decoder_of(self.ticket)
+
+    def _written(self, decoder: loading.FileDecoder) -> Iterator[builtins.bytes]:
+        """Yield the file that a decoder writes, if it is one."""
+        with TemporaryDirectory() as folder:
+            written = decoder.write(self.load(), Path(folder) / _file_names([self.ticket.files[0].name])[0])
+            if len(written) != 1 or written[0].is_dir():
+                raise DecodeError(
+                    f"a slice of {self.ticket.format} is more than one file; write it with to_file()"
+                )
+            with written[0].open("rb") as source:
+                while block := source.read(READ_BUFFER_BYTES):
+                    yield block
 
     def _mates_to_files(self, folder: Path) -> list[Path]:
         """Write the first mates into one file and the second ones into another."""
@@ -207,6 +250,9 @@ class Slice:
         return decode.compressed_again(decode.joined_bytes(self.ticket, ordinals, read_file), steps)
 
     def _decoded(self) -> Iterator[builtins.bytes]:
+        decoder = self._file_decoder()
+        if decoder is not None:
+            return self._noted(self._written(decoder))
         return self._noted(decode.record_bytes(self.ticket, self._reader()))
 
     def _raw(self) -> Iterator[builtins.bytes]:
@@ -215,6 +261,9 @@ class Slice:
 
     def _whole_file(self) -> Iterator[builtins.bytes]:
         """Yield one file with all records, compressed as the first of the ticket's files is."""
+        decoder = self._file_decoder()
+        if decoder is not None:
+            return self._noted(self._written(decoder))
         if len(self.ticket.files) == 1:
             return self._noted(self._file(0, self._reader(), raw=False))
         return decode.compressed_again(self._decoded(), self.ticket.steps_of(self.ticket.files[0]))
@@ -239,6 +288,10 @@ class Slice:
             transport.get(f"/v1/partitions/{quote(self.partition, safe='')}/slices/{self.index}")
         )
         return self._ticket
+
+    def _noting(self, call: Callable[[], Any]) -> Any:
+        (result,) = self._noted(call() for _ in range(1))
+        return result
 
     def _noted(self, items: Iterator[Any]) -> Iterator[Any]:
         """Say in an error's notes which slice it happened in."""

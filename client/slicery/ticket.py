@@ -13,6 +13,10 @@ The decode vocabulary is closed:
                                 them, keep the next `take`
     region(contig, start, stop, also)
                                 keep the records that overlap a region of a genome, or one of those in `also`
+    clip(mins, maxs, closed)    keep the points whose stored integer coordinates lie in a box
+    crop(row, col, height, width)
+                                keep a window of the image's pixels
+    arrays(format, options)     instead of `records`: the ticket's files are parts of arrays, which `options` describe
     pair                        the records of this file and of the next one belong together, one of each; so all
                                 files of the ticket do, by twos
 
@@ -137,7 +141,63 @@ class Pair:
         return {"op": self.op}
 
 
-Step = Gunzip | Bgunzip | Trim | Records | Region | Pair
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """Keep the points with mins[i] <= c[i] < maxs[i], for the integer coordinates c = X, Y (and Z) as stored.
+
+    Where `closed[i]`, a coordinate that equals maxs[i] is inside as well. There are two numbers of each, or three.
+    """
+
+    mins: tuple[int, ...]
+    maxs: tuple[int, ...]
+    closed: tuple[bool, ...]
+    op: ClassVar[str] = "clip"
+
+    def to_json(self) -> JsonObject:
+        return {
+            "op": self.op,
+            "mins": list(self.mins),
+            "maxs": list(self.maxs),
+            "closed": list(self.closed),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """Keep `height` × `width` pixels from row `row` and column `col` of the file's image, in all bands."""
+
+    row: int
+    col: int
+    height: int
+    width: int
+    op: ClassVar[str] = "crop"
+
+    def to_json(self) -> JsonObject:
+        return {
+            "op": self.op,
+            "row": self.row,
+            "col": self.col,
+            "height": self.height,
+            "width": self.width,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Arrays:
+    """Build arrays of `format` from this file's bytes, as `options` describe them; a ticket's files come together.
+
+    docs/formats/ says, for each such format, what the options are.
+    """
+
+    format: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    op: ClassVar[str] = "arrays"
+
+    def to_json(self) -> JsonObject:
+        return {"op": self.op, "format": self.format, "options": dict(self.options)}
+
+
+Step = Gunzip | Bgunzip | Trim | Records | Region | Pair | Clip | Crop | Arrays
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,6 +424,12 @@ def _step(item: Mapping[str, Any]) -> Step:
             )
         case "pair":
             return Pair()
+        case "clip":
+            return Clip(tuple(item["mins"]), tuple(item["maxs"]), tuple(item["closed"]))
+        case "crop":
+            return Crop(int(item["row"]), int(item["col"]), int(item["height"]), int(item["width"]))
+        case "arrays":
+            return Arrays(item["format"], item.get("options", {}))
         case "region":
             also = tuple((contig, start, stop) for contig, start, stop in item.get("also", ()))
             return Region(item["contig"], item.get("start"), item.get("stop"), also)

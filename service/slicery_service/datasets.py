@@ -64,7 +64,7 @@ def register(session: Session, request: Registration, *, key_id: str | None) -> 
     found = listing.find(configured_sources(), request.uris)
     form = named or _detect(found)
     options = form.validate_options(request.options)
-    _require_mates(form, options, found)
+    found = _completed(form, options, found)
     dataset = _insert(
         session,
         id=new_id("d"),
@@ -92,7 +92,7 @@ def reindex(session: Session, dataset_id: str) -> Job:
     dataset = get(session, dataset_id)
     jobs.require_idle(session, dataset_id)
     found = listing.find(configured_sources(), dataset.uris)
-    _require_mates(formats.get(dataset.format), dataset.options, found)
+    found = _completed(formats.get(dataset.format), dataset.options, found)
     # One re-index at a time. Locking the row would do, but a job that ends must not have to wait for it.
     session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(dataset_id, 0))))
     return _begin(session, get(session, dataset_id, keep=True), formats.get(dataset.format), found)
@@ -176,14 +176,20 @@ def _load_sources(path: Path) -> Sources:
 
 
 def _detect(found: Listing) -> Format:
+    keys = [each.key for each in found.objects]
+    for form in formats.all_formats():
+        if form.looks_like_listing is not None and form.looks_like_listing(keys):
+            return form
     first = next(each for each in found.objects if each.size_bytes)
     wanted = ByteRange(0, min(HEAD_BYTES, first.size_bytes))
     head = store_for(found.source).read(first.bucket, first.key, wanted, etag=first.etag)
     return formats.get(formats.detect(first.key, head).format)
 
 
-def _require_mates(form: Format, options: JsonObject, found: Listing) -> None:
-    """Raise InvalidRequest where a dataset of pairs has an object without a mate."""
+def _completed(form: Format, options: JsonObject, found: Listing) -> Listing:
+    """Return all objects of a dataset; InvalidRequest where a dataset of pairs has an object without a mate."""
+    if form.companions is not None:
+        found = listing.completed(found, form.companions)
     if form.is_paired(options) and len(found.objects) % 2:
         last = found.objects[-1]
         raise InvalidRequest(
@@ -191,6 +197,7 @@ def _require_mates(form: Format, options: JsonObject, found: Listing) -> None:
             f"them s3://{last.bucket}/{last.key}",
             hint="Give the objects in `uri` as a list: R1, R2, R1, R2, and so on.",
         )
+    return found
 
 
 def _insert(session: Session, **values: Any) -> Dataset:

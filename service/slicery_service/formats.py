@@ -7,7 +7,7 @@ where its slices need one, its wrapper. The service describes and checks formats
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
@@ -42,6 +42,11 @@ class Format:
     the same name (`slicery.planners`) knows them. Where an option says what a record is, `unit_option` names it:
     its value is the word then. `pair_option` is the one that makes each two objects mates: the first records of
     both are one record, a pair, and so on; its indexer and its planner know of it.
+
+    `universal` names those of the universal strategies that make sense for it. Slices whose names cannot end as their
+    object's does, as they are files of another kind, have a `slice_suffix`. A dataset that consists of several objects
+    is registered by the name of one where `companions` returns, for a key, the keys of all in their order, each with
+    other spellings that may stand for it; and it is recognised by its keys alone where there is `looks_like_listing`.
     """
 
     name: str
@@ -57,6 +62,10 @@ class Format:
     selection: type[BaseModel] | None = None
     unit_option: str | None = None
     pair_option: str | None = None
+    universal: tuple[str, ...] = tuple(UNIVERSAL)
+    slice_suffix: str | None = None
+    companions: Callable[[str], Sequence[tuple[str, ...]]] | None = None
+    looks_like_listing: Callable[[Sequence[str]], bool] | None = None
 
     def unit_of(self, options: Mapping[str, Any]) -> str:
         """Return the word for one record of a dataset that was registered with these options."""
@@ -69,8 +78,8 @@ class Format:
 
     @property
     def all_strategies(self) -> Mapping[str, type[BaseModel]]:
-        """The universal strategies, and the format's own."""
-        return {**UNIVERSAL, **self.strategies}
+        """Those of the universal strategies that the format has, and its own."""
+        return {**{name: UNIVERSAL[name] for name in self.universal}, **self.strategies}
 
     def validate_options(self, options: dict[str, Any]) -> dict[str, Any]:
         """Return the options as they will be kept; InvalidRequest names the one that does not fit."""
@@ -114,14 +123,19 @@ def detect(key: str, head: bytes) -> Detection:
 
     A telling suffix outweighs the content, so that a damaged FASTQ fails as FASTQ instead of passing as text.
     """
-    text, stem = peek(head), without_compression_suffix(key.lower())
+    text, stem, compression = peek(head), without_compression_suffix(key.lower()), sniff(head)
     ranked = sorted(all_formats(), key=lambda each: _score(each, stem, text), reverse=True)
+    if ranked and ranked[0].kind != "records" and compression != "none" and _score(ranked[0], stem, text) > 3:
+        raise UnknownFormat(
+            f"{key!r} seems to hold {ranked[0].name} compressed with {compression}, which cannot be cut",
+            hint="Store it without that compression; what is inside has its own.",
+        )
     if not ranked or _score(ranked[0], stem, text) <= 0:
         raise UnknownFormat(
             f"the format of {key!r} could not be told from its name and first bytes",
             hint=f"Name it in `format`: {', '.join(each.name for each in all_formats())}.",
         )
-    return Detection(ranked[0].name, sniff(head))
+    return Detection(ranked[0].name, compression)
 
 
 @lru_cache(maxsize=1)

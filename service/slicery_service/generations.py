@@ -14,6 +14,7 @@ from slicery_service.models import (
     IndexSegment,
     Job,
     JsonObject,
+    Picture,
     StoredObject,
 )
 from slicery_service.sources import ObjectInfo
@@ -63,7 +64,7 @@ def go_live(
     """
     others = and_(Generation.dataset_id == dataset_id, Generation.number != number)
     session.execute(update(Generation).where(others).values(state="retired", size_bytes=0))
-    for table in (IndexSegment, StoredObject):
+    for table in (IndexSegment, StoredObject, Picture):
         session.execute(delete(table).where(table.dataset_id == dataset_id, table.generation != number))
     session.execute(delete(IndexDraft).where(IndexDraft.dataset_id == dataset_id))
     live = update(Generation).where(_is(dataset_id, number))
@@ -81,7 +82,7 @@ def drop(session: Session, dataset_id: str, number: int) -> None:
         session.execute(delete(Generation).where(_is(dataset_id, number)))
         return
     session.execute(update(Generation).where(_is(dataset_id, number)).values(state="retired"))
-    for table in (IndexSegment, IndexDraft):
+    for table in (IndexSegment, IndexDraft, Picture):
         session.execute(delete(table).where(table.dataset_id == dataset_id))
 
 

@@ -17,8 +17,10 @@ from sqlalchemy.orm import Session
 
 from slicery_service.config import get_settings
 from slicery_service.errors import NotIndexed
-from slicery_service.models import IndexDraft, IndexSegment, StoredObject
+from slicery_service.models import Generation, IndexDraft, IndexSegment, StoredObject
 from slicery_service.record_index import RecordIndex, Segment, assemble
+from slicery_service.table_index import TableIndex, TableSegment
+from slicery_service.table_index import assemble as assemble_tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +35,11 @@ class PinnedObject:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordIndexes:
-    """The index of a dataset of a record format: an index for each object, in their order."""
+class Indexes:
+    """The index of a dataset: one for each object, in their order, all of one class."""
 
     objects: tuple[PinnedObject, ...]
-    indexes: tuple[RecordIndex, ...]
+    indexes: tuple[RecordIndex, ...] | tuple[TableIndex, ...]
 
     @property
     def n_bytes(self) -> int:
@@ -92,7 +94,12 @@ def drop_segments_from(session: Session, dataset_id: str, generation: int, numbe
 
 
 def save_segment(
-    session: Session, dataset_id: str, generation: int, number: int, ordinal: int, segment: Segment
+    session: Session,
+    dataset_id: str,
+    generation: int,
+    number: int,
+    ordinal: int,
+    segment: Segment | TableSegment,
 ) -> None:
     """Save a segment of an object's index; one saved earlier under the same ordinal is replaced."""
     values = {
@@ -145,7 +152,7 @@ def n_records(session: Session, dataset_id: str, generation: int) -> int:
     return int(session.scalar(total) or 0)
 
 
-def load(session: Session, dataset_id: str, generation: int) -> RecordIndexes:
+def load(session: Session, dataset_id: str, generation: int) -> Indexes:
     """Return the index of a generation, from memory if it is kept there; NotIndexed when it is gone."""
     cache = _cache()
     kept = cache.get((dataset_id, generation))
@@ -155,7 +162,7 @@ def load(session: Session, dataset_id: str, generation: int) -> RecordIndexes:
     return kept
 
 
-def _load(session: Session, dataset_id: str, generation: int) -> RecordIndexes:
+def _load(session: Session, dataset_id: str, generation: int) -> Indexes:
     stored = objects_of(session, dataset_id, generation)
     if not stored:
         raise NotIndexed(
@@ -172,9 +179,18 @@ def _load(session: Session, dataset_id: str, generation: int) -> RecordIndexes:
         PinnedObject(each.bucket, each.key, each.size_bytes, each.etag, each.compression or "none")
         for each in stored
     )
-    indexes = tuple(_assemble(pinned, segments[number]) for number, pinned in enumerate(objects))
+    kind = session.scalar(
+        select(Generation.kind).where(Generation.dataset_id == dataset_id, Generation.number == generation)
+    )
+    numbered = enumerate(objects)
+    if kind == "records":
+        indexed = Indexes(objects, tuple(_assemble(each, segments[number]) for number, each in numbered))
+    else:
+        indexed = Indexes(
+            objects, tuple(_assemble_tables(each, segments[number]) for number, each in numbered)
+        )
     session.expunge_all()
-    return RecordIndexes(objects, indexes)
+    return indexed
 
 
 def _assemble(pinned: PinnedObject, segments: Sequence[IndexSegment]) -> RecordIndex:
@@ -187,23 +203,28 @@ def _assemble(pinned: PinnedObject, segments: Sequence[IndexSegment]) -> RecordI
     )
 
 
+def _assemble_tables(pinned: PinnedObject, segments: Sequence[IndexSegment]) -> TableIndex:
+    n_records = sum(segment.n_records for segment in segments)
+    return assemble_tables(pinned.size_bytes, n_records, [segment.payload for segment in segments])
+
+
 class _Cache:
     """The indexes used last, up to a number of bytes; safe to share between threads."""
 
     def __init__(self, capacity_bytes: int) -> None:
         self._capacity = capacity_bytes
         self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[str, int], RecordIndexes] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, int], Indexes] = OrderedDict()
         self._size = 0
 
-    def get(self, key: tuple[str, int]) -> RecordIndexes | None:
+    def get(self, key: tuple[str, int]) -> Indexes | None:
         with self._lock:
             found = self._kept.get(key)
             if found is not None:
                 self._kept.move_to_end(key)
             return found
 
-    def put(self, key: tuple[str, int], index: RecordIndexes) -> None:
+    def put(self, key: tuple[str, int], index: Indexes) -> None:
         with self._lock:
             if key in self._kept:
                 return

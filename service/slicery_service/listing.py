@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from slicery_service.config import get_settings
-from slicery_service.errors import EmptyObject, InvalidRequest
+from slicery_service.errors import EmptyObject, InvalidRequest, ObjectMissing
 from slicery_service.globs import has_wildcard
 from slicery_service.sources import ObjectInfo, Source, Sources
-from slicery_service.store import store_for
+from slicery_service.store import Store, store_for
 from slicery_service.uri import split_uri
 
 PARALLEL = 8
@@ -53,6 +53,22 @@ def find(sources: Sources, uris: Sequence[str]) -> Listing:
     return found
 
 
+def completed(found: Listing, companions: Callable[[str], Sequence[tuple[str, ...]]]) -> Listing:
+    """Put the objects in that belong with those found, whichever of them was named; see formats.Format.
+
+    Raises ObjectMissing where one is not there.
+    """
+    store = store_for(found.source)
+    known = {(each.bucket, each.key): each for each in found.objects}
+    objects: dict[tuple[str, str], ObjectInfo] = {}
+    for each in found.objects:
+        for spellings in companions(each.key) or ((each.key,),):
+            present = (known.get((each.bucket, key)) for key in spellings)
+            info = next(filter(None, present), None) or _first_there(store, each, spellings)
+            objects[info.bucket, info.key] = known[info.bucket, info.key] = info
+    return Listing(found.source, list(objects.values()))
+
+
 def digest(uris: Sequence[str]) -> bytes:
     """Return what tells lists of URIs apart; no URI holds the NUL between them."""
     return hashlib.sha256("\0".join(uris).encode()).digest()
@@ -86,6 +102,18 @@ def _expand(source: Source, places: Sequence[tuple[str, str]]) -> list[ObjectInf
             hint="Register fewer at once.",
         )
     return objects
+
+
+def _first_there(store: Store, beside: ObjectInfo, spellings: Sequence[str]) -> ObjectInfo:
+    for key in spellings:
+        try:
+            return store.head(beside.bucket, key)
+        except ObjectMissing:
+            continue
+    raise ObjectMissing(
+        f"s3://{beside.bucket}/{beside.key} belongs with {spellings[0]}, which is not there",
+        hint="Put both into one folder under one name; each holds half of the dataset.",
+    )
 
 
 def _each_once(objects: list[ObjectInfo]) -> list[ObjectInfo]:

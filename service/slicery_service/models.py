@@ -2,6 +2,7 @@
 
     dataset ─┬─ generation ─┬─ object           what the generation indexes: key, size, ETag
              │              ├─ index_segment    its index, in pieces of at most 4 MiB
+             │              ├─ picture          small images for the catalog
              │              └─ index_draft      results of parallel stretches, until they are settled
              ├─ job                             one run of a worker for one generation
              └─ partition                       a request, never its slices
@@ -180,6 +181,20 @@ class IndexDraft(Base):
     object: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     ordinal: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     payload: Mapped[bytes]
+
+
+class Picture(Base):
+    """A small image that an indexer made of a dataset, for people."""
+
+    __tablename__ = "picture"
+    __table_args__ = (_of_generation(),)
+
+    dataset_id: Mapped[str] = mapped_column(primary_key=True)
+    generation: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    media_type: Mapped[str]
+    title: Mapped[str]
+    content: Mapped[bytes]
 
 
 class Job(Base):

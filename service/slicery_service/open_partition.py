@@ -11,11 +11,11 @@ from typing import Any, Literal
 from slicery_service import datasets
 from slicery_service.config import get_settings
 from slicery_service.errors import InvalidRequest, NotFound
-from slicery_service.index import RecordIndexes
+from slicery_service.index import Indexes
 from slicery_service.models import Partition
-from slicery_service.planning.plan import Plan
+from slicery_service.planning.plan import AnyPlan
 from slicery_service.presign import Grant
-from slicery_service.slicing import RecordFormat, slice_files
+from slicery_service.slicing import RecordFormat, files_of
 from slicery_service.tickets import Cutting, Signer, Writer
 
 Form = Literal["expanded", "compact"]
@@ -42,9 +42,9 @@ class OpenPartition:
 
     row: Partition
     cutting: Cutting
-    indexed: RecordIndexes
+    indexed: Indexes
     form: RecordFormat
-    plan: Plan
+    plan: AnyPlan
     source: str
 
     def signer(self, signing: Signing) -> Signer:
@@ -54,7 +54,7 @@ class OpenPartition:
 
     def tickets(self, signer: Signer, first: int, stop: int, form: Form) -> list[JsonObject]:
         """Return the tickets of the slices `first` up to `stop`."""
-        files = slice_files(self.form, self.indexed.indexes, self.plan, first, stop)
+        files = files_of(self.form, self.indexed.indexes, self.plan, first, stop)
         writer = Writer(self.cutting, signer)
         write = writer.expanded if form == "expanded" else writer.compact
         return write(first, files, self.plan.records(first, stop))

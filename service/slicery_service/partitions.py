@@ -25,10 +25,10 @@ from slicery_service.errors import (
     ObjectUnreadable,
     Problem,
 )
-from slicery_service.index import RecordIndexes
+from slicery_service.index import Indexes
 from slicery_service.models import Dataset, Partition
 from slicery_service.open_partition import OpenPartition, open_partitions
-from slicery_service.planning.plan import Plan
+from slicery_service.planning.plan import AnyPlan
 from slicery_service.planning.registry import planner_of
 from slicery_service.planning.strategies import parse_selection, parse_strategy
 from slicery_service.slicing import RecordFormat
@@ -141,9 +141,9 @@ def _plan(
     dataset: Dataset,
     strategy: JsonObject,
     selection: JsonObject | None,
-    indexed: RecordIndexes,
+    indexed: Indexes,
     max_slices: int,
-) -> Plan:
+) -> AnyPlan:
     form = formats.get(dataset.format)
     parsed = parse_strategy(form.name, form.all_strategies, strategy)
     selected = parse_selection(form.name, form.selection, selection)
@@ -151,7 +151,7 @@ def _plan(
     return planner_of(form.name)(parsed, selected, indexed.indexes, max_slices, options)
 
 
-def _open(row: Partition, dataset: Dataset, indexed: RecordIndexes, plan: Plan) -> OpenPartition:
+def _open(row: Partition, dataset: Dataset, indexed: Indexes, plan: AnyPlan) -> OpenPartition:
     form = formats.get(dataset.format)
     cutting = Cutting(
         partition=row.id,

@@ -10,32 +10,13 @@ import numpy as np
 
 from slicery.ticket import Bgunzip, Gunzip, Pair, Records, Step, Trim
 from slicery_service.byterange import ByteRange
-from slicery_service.planning.plan import Cover, Piece, Plan
+from slicery_service.planning.plan import AnyPlan, Cover, FilePlan, Piece, Plan
 from slicery_service.record_index import Int64Array, RecordIndex
 from slicery_service.wrapping import EMPTY_FILES, WRAPPERS
-from slicery_service.wrapping.parts import FilePart, Wrapped
+from slicery_service.wrapping.parts import FilePart, SliceFile, Wrapped
 from slicery_service.wrapping.preamble import Head, inline_head, object_head
 
 _DECOMPRESS: dict[str, tuple[Step, ...]] = {"none": (), "gzip": (Gunzip(),), "bgzf": (Bgunzip(),)}
-
-
-@dataclass(frozen=True, slots=True)
-class SliceFile:
-    """One file of a slice: ranges of one object (by its number) and inline bytes, and how to decode them.
-
-    `head` are the parts before the slice's own; slices share them, and `body` where they lie between one pair
-    of cuts.
-    """
-
-    object: int
-    head: tuple[FilePart, ...]
-    body: tuple[FilePart, ...]
-    decode: tuple[Step, ...]
-
-    @property
-    def parts(self) -> tuple[FilePart, ...]:
-        """All parts, in order."""
-        return self.head + self.body
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +40,15 @@ class RecordFormat:
         """Return the options that hold for one object."""
         own = self.exceptions.get(number)
         return {**self.options, **own} if own else self.options
+
+
+def files_of(
+    form: RecordFormat, indexes: Sequence[Any], plan: AnyPlan, first: int, stop: int
+) -> list[tuple[SliceFile, ...]]:
+    """Return the files of the slices `first` up to `stop` of any plan on these indexes."""
+    if isinstance(plan, FilePlan):
+        return plan.files(first, stop)
+    return slice_files(form, indexes, plan, first, stop)
 
 
 def slice_files(

@@ -15,10 +15,9 @@ from slicery_service.errors import ObjectUnreadable
 from slicery_service.formats import Format
 from slicery_service.index import PinnedObject
 from slicery_service.presign import Grant, SignedObject, presign
-from slicery_service.slicing import SliceFile
 from slicery_service.sources import Source
 from slicery_service.store import store_for
-from slicery_service.wrapping.parts import FilePart
+from slicery_service.wrapping.parts import FilePart, SliceFile
 
 _COMPRESSION_SUFFIXES = (".gz", ".bgz", ".bgzf", ".gzip")
 
@@ -168,7 +167,7 @@ class Writer:
         own, own_length = self._written_parts(file.object, file.body, write)
         pinned = self._cutting.objects[file.object]
         body: JsonObject = {
-            "name": f"{before}.slice{index}{after}",
+            "name": f"{before}.slice{index}{file.label}{after}",
             "media_type": self._cutting.form.media_type
             if pinned.compression == "none"
             else "application/gzip",
@@ -221,5 +220,5 @@ def _name_around(form: Format, pinned: PinnedObject) -> tuple[str, str]:
     stem = lower.removesuffix(wrapping)
     ending = next((each for each in form.suffixes if stem.endswith(each)), "")
     before = name[: len(stem) - len(ending)]
-    after = name[len(before) :]
+    after = form.slice_suffix or name[len(before) :]
     return before, after if wrapping or pinned.compression == "none" else after + ".gz"

@@ -10,6 +10,7 @@ from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from slicery.ticket import format_time
+from slicery_service import pictures
 from slicery_service.models import (
     DATASET_STATES,
     JOB_STATES,
@@ -26,8 +27,14 @@ OBJECTS_OF_EACH = 10
 
 
 def dataset_view(session: Session, dataset: Dataset) -> JsonObject:
-    """Return one dataset with its first thousand objects."""
-    return _dataset_views(session, [dataset], n_objects=OBJECTS_OF_ONE)[0]
+    """Return one dataset with its first thousand objects, and its pictures."""
+    view = _dataset_views(session, [dataset], n_objects=OBJECTS_OF_ONE)[0]
+    names = pictures.names_of(session, dataset)
+    links = [
+        {"name": name, "title": title, "href": f"{view['links']['self']}/pictures/{name}"}
+        for name, title in names
+    ]
+    return {**view, "pictures": links}
 
 
 def dataset_views(session: Session, datasets: Sequence[Dataset]) -> list[JsonObject]:

@@ -17,8 +17,13 @@ from celery import Task
 from slicery_service import jobs, queue
 from slicery_service.db import transaction
 from slicery_service.errors import InternalError, Problem
+from slicery_service.jobs import Claim
 from slicery_workers.app import app
 from slicery_workers.progress import JobEnded
+from slicery_workers.record_work import RecordWork
+from slicery_workers.registry import indexer_of
+from slicery_workers.scanners import RecordIndexer
+from slicery_workers.table_work import TableWork
 from slicery_workers.work import Unit, Work
 
 log = logging.getLogger(__name__)
@@ -34,7 +39,7 @@ def index_dataset(self: Task, job_id: str) -> None:
         if claim is None:
             return
         log.info("job %s: dataset %s, generation %d", job_id, claim.dataset_id, claim.generation)
-        work = Work(claim, shared=False)
+        work = _work(claim, shared=False)
         units = work.units()
         if not work.is_small(units):
             _send(job_id, units)
@@ -52,12 +57,19 @@ def index_stretch(job_id: str, unit: dict[str, Any]) -> None:
             claim = jobs.look_up(session, job_id)
         if claim is None:
             return
-        work = Work(claim, shared=True)
+        work = _work(claim, shared=True)
         work.run(Unit(**unit))
         with transaction() as session:
             is_last = jobs.unit_done(session, job_id)
         if is_last:
             work.join()
+
+
+def _work(claim: Claim, *, shared: bool) -> Work:
+    indexer = indexer_of(claim.format)
+    if isinstance(indexer, RecordIndexer):
+        return RecordWork(claim, indexer, shared=shared)
+    return TableWork(claim, indexer, shared=shared)
 
 
 def _send(job_id: str, units: list[Unit]) -> None:

@@ -6,15 +6,15 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from slicery_service import datasets, queue
+from slicery_service import datasets, pictures, queue
 from slicery_service.api.auth import require
 from slicery_service.api.problems import responses
 from slicery_service.api.schemas import (
     PAGE,
     ChangeBody,
     CursorText,
+    DatasetDetails,
     DatasetPage,
-    DatasetView,
     JobView,
     Limit,
     RegistrationBody,
@@ -36,7 +36,7 @@ WRITE = [Depends(require("write"))]
     operation_id="registerDataset",
     summary="Register a dataset and index it",
     status_code=201,
-    response_model=DatasetView,
+    response_model=DatasetDetails,
     responses=responses(409, 424),
 )
 def register(body: RegistrationBody, principal: Writer, response: Response) -> Any:
@@ -84,7 +84,7 @@ def list_datasets(
     "/{dataset_id}",
     operation_id="getDataset",
     summary="Show a dataset",
-    response_model=DatasetView,
+    response_model=DatasetDetails,
     responses=responses(404),
     dependencies=READ,
 )
@@ -98,7 +98,7 @@ def get(dataset_id: str) -> Any:
     "/{dataset_id}",
     operation_id="changeDataset",
     summary="Rename or tag a dataset",
-    response_model=DatasetView,
+    response_model=DatasetDetails,
     responses=responses(404),
     dependencies=WRITE,
 )
@@ -142,3 +142,18 @@ def index(dataset_id: str, response: Response) -> Any:
     queue.send_job(job.id)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return view
+
+
+@router.get(
+    "/{dataset_id}/pictures/{name}",
+    operation_id="getPicture",
+    summary="Show a picture of a dataset",
+    response_class=Response,
+    responses={**responses(404), 200: {"content": {"image/png": {}}, "description": "the picture"}},
+    dependencies=READ,
+)
+def picture(dataset_id: str, name: str) -> Response:
+    """Return a small image that was made while indexing; `pictures` of the dataset lists them."""
+    with transaction() as session:
+        found = pictures.get(session, datasets.get(session, dataset_id), name)
+        return Response(found.content, media_type=found.media_type)

@@ -169,6 +169,20 @@ class DatasetView(BaseModel):
     links: dict[str, str]
 
 
+class PictureView(BaseModel):
+    """A small image of a dataset."""
+
+    name: str
+    title: str
+    href: str = Field(description="where it is, from the service's root")
+
+
+class DatasetDetails(DatasetView):
+    """A dataset, with what is only told of one at a time."""
+
+    pictures: list[PictureView] = Field(description="images that were made while indexing")
+
+
 class DatasetPage(BaseModel):
     """One page of datasets, the newest first."""
 

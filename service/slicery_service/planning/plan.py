@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from slicery.ticket import Step
 from slicery_service.record_index import Int64Array
+from slicery_service.wrapping.parts import SliceFile
 
 
 class Piece(NamedTuple):
@@ -59,7 +61,7 @@ class Cover:
         return [Piece(*row) for row in zip(*lists, strict=True)]
 
 
-class Plan(Protocol):
+class Slicing(Protocol):
     """The slices of a partition, in order; pages of them are asked for by `first` and `stop`."""
 
     @property
@@ -77,8 +79,42 @@ class Plan(Protocol):
     def records(self, first: int, stop: int) -> Sequence[tuple[int, int]]:
         """Return, for each slice of the page, the number of its first record and how many it holds."""
 
+
+class Plan(Slicing, Protocol):
+    """Slices that are runs of records: where they lie is told by pieces, which `slicing` wraps."""
+
     def cover(self, first: int, stop: int) -> Cover:
         """Return the pieces of the page's slices, which are numbered from 0 within it."""
 
     def steps(self, number: int) -> tuple[Step, ...]:
         """Return the decode steps behind `records` of one slice."""
+
+
+class FilePlan(ABC):
+    """A slicing whose files the format's planner and wrapper make together: point clouds, rasters, arrays."""
+
+    @property
+    @abstractmethod
+    def n_slices(self) -> int:
+        """How many slices there are."""
+
+    @property
+    @abstractmethod
+    def n_records(self) -> int:
+        """How many records all slices hold, before any step behind `records` drops some."""
+
+    @property
+    @abstractmethod
+    def size_bytes(self) -> int:
+        """How many bytes of the objects all slices fetch."""
+
+    @abstractmethod
+    def records(self, first: int, stop: int) -> Sequence[tuple[int, int]]:
+        """Return, for each slice of the page, the number of its first record and how many it holds."""
+
+    @abstractmethod
+    def files(self, first: int, stop: int) -> list[tuple[SliceFile, ...]]:
+        """Return the files of the page's slices; each slice has one at least, also where it holds no record."""
+
+
+AnyPlan = Plan | FilePlan

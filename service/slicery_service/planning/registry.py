@@ -11,17 +11,16 @@ from pydantic import BaseModel
 
 from slicery_service.errors import UnknownFormat
 from slicery_service.planning import records
-from slicery_service.planning.plan import Plan
-from slicery_service.record_index import RecordIndex
+from slicery_service.planning.plan import AnyPlan
 
 GROUP = "slicery.planners"
 
 Planner = Callable[
-    [BaseModel, BaseModel | None, Sequence[RecordIndex], int, Mapping[str, Any]],
-    Plan,
+    [BaseModel, BaseModel | None, Sequence[Any], int, Mapping[str, Any]],
+    AnyPlan,
 ]
-"""Strategy, selection, the objects' indexes, the most slices allowed, and the dataset's options and summary
-in; a plan out. Raises InvalidStrategy or InvalidRequest."""
+"""Strategy, selection, the objects' indexes (RecordIndex or TableIndex, as the format's kind is), the most slices
+allowed, and the dataset's options and summary in; a plan out. Raises InvalidStrategy or InvalidRequest."""
 
 
 @cache

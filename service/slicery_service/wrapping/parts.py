@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from slicery.ticket import Step
 from slicery_service.byterange import ByteRange
 from slicery_service.record_index import Int64Array, RecordIndex
 
@@ -24,6 +25,27 @@ class Wrapped:
     prefix: int
     start: int
     stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class SliceFile:
+    """One file of a slice: ranges of one object (by its number) and inline bytes, and how to decode them.
+
+    `head` are the parts before the slice's own; slices share them, and `body` where they lie between one pair
+    of cuts. A slice of several files that are not of the same kind tells them apart by `label`, which becomes a part
+    of the file's name.
+    """
+
+    object: int
+    head: tuple[FilePart, ...]
+    body: tuple[FilePart, ...]
+    decode: tuple[Step, ...]
+    label: str = ""
+
+    @property
+    def parts(self) -> tuple[FilePart, ...]:
+        """All parts, in order."""
+        return self.head + self.body
 
 
 class Wrapper(Protocol):

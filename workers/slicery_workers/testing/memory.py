@@ -3,40 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from slicery import decode
-from slicery.ticket import Part, RecordSpan, Ticket, TicketFile
+from slicery.ticket import Ticket
 from slicery_service import formats
-from slicery_service.byterange import ByteRange
 from slicery_service.compression import sniff
 from slicery_service.errors import MalformedRecord
 from slicery_service.formats import Format
-from slicery_service.planning.plan import Plan
+from slicery_service.planning.plan import AnyPlan
 from slicery_service.planning.registry import planner_of
 from slicery_service.planning.strategies import parse_selection, parse_strategy
 from slicery_service.record_index import RecordIndex, Segment, assemble
-from slicery_service.slicing import RecordFormat, SliceFile, slice_files
+from slicery_service.slicing import RecordFormat, files_of
+from slicery_service.wrapping.parts import SliceFile
 from slicery_workers.drafts import Draft, Indexed, NeedsWholeScan, join_stretches
 from slicery_workers.heads import prepared
 from slicery_workers.indexing import index_whole, scan_stretch
 from slicery_workers.pairs import Mate, index_pair
 from slicery_workers.reader import BLOCK_BYTES, ObjectReader
-from slicery_workers.registry import indexer_of
+from slicery_workers.registry import record_indexer_of
 from slicery_workers.scanners import RecordIndexer
 from slicery_workers.summary import joined_summary
+from slicery_workers.testing.tickets import MemoryTickets
 
 MOST_SLICES = 10_000_000
-PART_BYTES = 4093
-"""Blocks in which parts are handed to the decoder: an odd length, so that records lie across their borders."""
-
-_EXPIRES_AT = datetime(2100, 1, 1, tzinfo=UTC)
-_RANGE = "Range"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +89,7 @@ def index_bytes(
     data: bytes, form: str, *, options: Mapping[str, Any] | None = None, stretch: int | None = None
 ) -> tuple[RecordIndex, Indexed]:
     """Index an object of a format; see index_object."""
-    found = index_object(data, indexer_of(form), options or {}, stretch=stretch)
+    found = index_object(data, record_indexer_of(form), options or {}, stretch=stretch)
     return found.index, found.indexed
 
 
@@ -119,7 +114,7 @@ class MemoryDataset:
         block_bytes: int = BLOCK_BYTES,
     ) -> MemoryDataset:
         """Index objects as one dataset; raises IndexingError where that is refused."""
-        form, indexer = formats.get(name), indexer_of(name)
+        form, indexer = formats.get(name), record_indexer_of(name)
         if form.is_paired(options):
             objects = _index_pairs(contents, indexer, options)
         else:
@@ -141,84 +136,44 @@ class MemoryDataset:
 
     def plan(
         self, strategy: Mapping[str, Any], selection: Mapping[str, Any] | None = None, most: int = MOST_SLICES
-    ) -> Plan:
+    ) -> AnyPlan:
         """Plan a partition, as POST …/partitions does with the same bodies."""
         parsed = parse_strategy(self.form.name, self.form.all_strategies, strategy)
         selected = parse_selection(self.form.name, self.form.selection, selection)
         indexes = [each.index for each in self.objects]
         return planner_of(self.form.name)(parsed, selected, indexes, most, {**self.summary, **self.options})
 
-    def files(self, plan: Plan, first: int, stop: int) -> list[tuple[SliceFile, ...]]:
+    def files(self, plan: AnyPlan, first: int, stop: int) -> list[tuple[SliceFile, ...]]:
         """Return the files of the slices `first` up to `stop`."""
-        return slice_files(self._records, [each.index for each in self.objects], plan, first, stop)
+        return files_of(self._records, [each.index for each in self.objects], plan, first, stop)
 
     def decoder_options(self, number: int) -> Mapping[str, Any]:
         """Return the options that the tickets of an object hold for the decoder."""
         return self._records.options_of(number)
 
-    def tickets(self, plan: Plan, first: int = 0, stop: int | None = None) -> list[str]:
+    def tickets(self, plan: AnyPlan, first: int = 0, stop: int | None = None) -> list[str]:
         """Return the JSON of tickets, whose parts are inline or ranges of the objects in memory."""
         stop = plan.n_slices if stop is None else stop
-        unit = self.form.unit_of(self.options)
-        rows = zip(self.files(plan, first, stop), plan.records(first, stop), strict=True)
-        return [
-            json.dumps(self._ticket(first + i, plan.n_slices, files, RecordSpan(unit, *span)).to_json())
-            for i, (files, span) in enumerate(rows)
-        ]
+        return self._tickets.write(plan, self.files(plan, first, stop), first)
 
     def records(self, ticket: str) -> list[Any]:
         """Read the records of a ticket, given as JSON, as a job does."""
         read = Ticket.from_json(json.loads(ticket))
-        return list(decode.records(read, partial(self._blocks, read)))
+        return list(decode.records(read, partial(self._tickets.blocks, read)))
+
+    @property
+    def _tickets(self) -> MemoryTickets:
+        unit, compression = self.form.unit_of(self.options), self.objects[0].index.compression
+        return MemoryTickets(self.form, unit, compression, [each.data for each in self.objects])
 
     @property
     def _records(self) -> RecordFormat:
         return RecordFormat.of(self.form.name, self.form.decoder_options, self.summary)
 
-    def _ticket(self, number: int, count: int, files: Sequence[SliceFile], span: RecordSpan) -> Ticket:
-        steps = files[0].decode
-        return Ticket(
-            partition="p_memory",
-            index=number,
-            count=count,
-            dataset="d_memory",
-            generation=1,
-            format=self.form.name,
-            compression=self.objects[0].index.compression,
-            records=span,
-            files=tuple(
-                TicketFile(
-                    f"object{file.object}.slice{number}",
-                    self.form.media_type,
-                    tuple(_part(file.object, part) for part in file.parts),
-                    None if file.decode == steps else file.decode,
-                )
-                for file in files
-            ),
-            decode=steps,
-            expires_at=_EXPIRES_AT,
-        )
-
-    def _blocks(self, ticket: Ticket, ordinal: int) -> Generator[bytes, None, None]:
-        for part in ticket.files[ordinal].parts:
-            data = part.inline_bytes() if part.is_inline else self._fetched(part)
-            for at in range(0, len(data), PART_BYTES):
-                yield data[at : at + PART_BYTES]
-
-    def _fetched(self, part: Part) -> bytes:
-        first, last = part.headers[_RANGE].removeprefix("bytes=").split("-")
-        return self.objects[int(part.url.removeprefix("memory:"))].data[int(first) : int(last) + 1]
-
 
 def prepared_for(data: bytes, indexer: RecordIndexer, options: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return options with what an object's beginning tells; see scanners.RecordIndexer.prepare."""
     return prepared(indexer, options, "", len(data), lambda wanted: data[wanted.start : wanted.stop])
-
-
-def _part(number: int, part: ByteRange | bytes) -> Part:
-    if isinstance(part, bytes):
-        return Part.inline(part)
-    return Part(f"memory:{number}", len(part), {_RANGE: part.http_range()})
 
 
 def _index_pairs(

@@ -14,9 +14,9 @@ from slicery.registry import Decoder
 from slicery_service import formats
 from slicery_service.errors import IndexingError, InvalidRequest, Problem
 from slicery_service.formats import Format
-from slicery_service.planning.plan import Plan
+from slicery_service.planning.plan import AnyPlan
 from slicery_service.planning.registry import planner_of
-from slicery_workers.registry import indexer_of
+from slicery_workers.registry import record_indexer_of
 from slicery_workers.scanners import RecordIndexer
 from slicery_workers.testing.expect import FormatProblem, as_json, expect, expect_same
 from slicery_workers.testing.memory import MemoryDataset
@@ -45,7 +45,7 @@ def load(name: str) -> PlugIn:
     """Load all of a format's entry points."""
     try:
         planner_of(name)
-        return PlugIn(name, formats.get(name), indexer_of(name), registry.decoder(name))
+        return PlugIn(name, formats.get(name), record_indexer_of(name), registry.decoder(name))
     except (Problem, SliceryError, RuntimeError) as exc:
         raise FormatProblem(f"the plug-in of {name!r} does not load: {exc}") from exc
 
@@ -108,7 +108,7 @@ class Sample:
         return self.dataset.decoder_options(number)
 
 
-def _tickets(dataset: MemoryDataset, plan: Plan, what: str) -> list[str]:
+def _tickets(dataset: MemoryDataset, plan: AnyPlan, what: str) -> list[str]:
     try:
         tickets = dataset.tickets(plan)
     except TypeError as exc:

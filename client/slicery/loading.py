@@ -1,0 +1,103 @@
+"""Slices that are read whole: point clouds, rasters and arrays, as the objects that their decoders make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from slicery import registry
+from slicery.decode import ReadFile
+from slicery.errors import DecodeError
+from slicery.ticket import Arrays, Clip, Crop, Records, Step, Ticket, Trim
+
+
+@dataclass(frozen=True, slots=True)
+class FileContent:
+    """One file of a slice, fetched: its name, its bytes, and the steps that its decoder shall take."""
+
+    name: str
+    data: bytes | bytearray
+    steps: tuple[Step, ...]
+
+    def step(self, kind: type[Any]) -> Any:
+        """Return the step of a kind, or None."""
+        return next((step for step in self.steps if isinstance(step, kind)), None)
+
+
+class Loaded(NamedTuple):
+    """What a decoder made of a slice, and of how many records: before `clip` has dropped any."""
+
+    value: Any
+    n_records: int
+
+
+@runtime_checkable
+class FileDecoder(Protocol):
+    """A decoder that needs a slice's files whole. Like all decoders, it neither fetches nor checks counts."""
+
+    unit: str
+    """What a record is called: "point", "pixel"."""
+
+    def load(self, files: Sequence[FileContent]) -> Loaded:
+        """Take all steps and make one object of all files, in their order.
+
+        Raises DecodeError where the bytes are not what the steps say.
+        """
+
+    def records(self, value: Any) -> Iterable[Any]:
+        """Return the records of what `load` made, one by one or as an array of them."""
+
+    def items(self, value: Any) -> Iterable[bytes]:
+        """Yield each record as bytes that tell it from every other record: what exactly-once is judged by."""
+
+    def write(self, value: Any, path: Path) -> list[Path]:
+        """Write what `load` made as a valid file (or files) of the format, under `path`; return what was written."""
+
+
+def decoder_of(ticket: Ticket) -> FileDecoder | None:
+    """Return the decoder of a ticket whose format is read whole, or None where records come one by one.
+
+    It is also None where no decoder of the format is installed at all, as bytes can be had without.
+    """
+    if ticket.format not in registry.formats():
+        return None
+    found: object = registry.decoder(ticket.format)
+    return found if isinstance(found, FileDecoder) else None
+
+
+def load(ticket: Ticket, read_file: ReadFile) -> Any:
+    """Fetch a slice and decode it as one object.
+
+    Raises:
+        MissingExtra: the format's decoder imports something that is not installed.
+        DecodeError: the format has no such object, or the bytes are not what the ticket says.
+    """
+    decoder = decoder_of(ticket)
+    if decoder is None:
+        raise DecodeError(f"{ticket.format} slices are read record by record; use records(), or bytes()")
+    files = [
+        FileContent(file.name, _whole(read_file, ordinal), ticket.steps_of(file))
+        for ordinal, file in enumerate(ticket.files)
+    ]
+    loaded = decoder.load(files)
+    if loaded.n_records != ticket.records.count:
+        raise DecodeError(f"expected {ticket.records.count} records, found {loaded.n_records}")
+    return loaded.value
+
+
+def is_exact(steps: Sequence[Step]) -> bool:
+    """Tell whether a fetched file holds just its slice's records, in its own format."""
+    for step in steps:
+        if isinstance(step, Trim | Clip | Crop | Arrays):
+            return False
+        if isinstance(step, Records) and (step.skip or step.take is not None):
+            return False
+    return True
+
+
+def _whole(read_file: ReadFile, ordinal: int) -> bytes:
+    with closing(read_file(ordinal)) as blocks:
+        return b"".join(blocks)
