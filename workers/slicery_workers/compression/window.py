@@ -16,6 +16,8 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
+from slicery_workers.kernels.window import referred
+
 WINDOW = 32 << 10
 
 ISAL_ERROR = cast("type[Exception]", isal_zlib.error)  # the stub types it as an instance
@@ -55,33 +57,22 @@ def sparse_window(window: bytes, compressed: Iterable[bytes], text: NDArray[np.u
     size = len(window)
     low = _inflate(once, _LOW[WINDOW - size :].tobytes())
     high = _inflate(again, _HIGH[WINDOW - size :].tobytes())
-    if len(low) != len(high):
+    if len(low) != len(high) or not min(len(low), len(text)):
         raise NotACheckpoint
-    referring = np.flatnonzero(low != high)
-    positions = (high[referring] & 0x7F).astype(np.intp) << 8
-    positions |= low[referring]
-    positions -= WINDOW - size
-    source = np.frombuffer(window, np.uint8)
-    low[referring] = source[positions]
-    n = min(len(low), len(text))
-    if not n or not np.array_equal(low[:n], text[:n]):
+    source, kept = np.frombuffer(window, np.uint8), np.zeros(size, np.uint8)
+    first = referred(low, high, source, WINDOW - size, text, kept)
+    if first < 0:
         raise NotACheckpoint
-    return _keep(source, positions)
+    if first == size:
+        return SparseWindow(b"", b"")
+    sparse = kept[first:].tobytes()
+    return SparseWindow(deflate_block(sparse), sparse)
 
 
 def deflate_block(text: bytes) -> bytes:
     """Return a byte-aligned deflate block, not final, that inflates to `text`."""
     deflate = isal_zlib.compressobj(2, isal_zlib.DEFLATED, -15)
     return bytes(deflate.compress(text) + deflate.flush(isal_zlib.Z_SYNC_FLUSH))
-
-
-def _keep(source: NDArray[np.uint8], positions: NDArray[np.intp]) -> SparseWindow:
-    if not len(positions):
-        return SparseWindow(b"", b"")
-    kept = np.zeros(len(source), np.uint8)
-    kept[positions] = source[positions]
-    text = kept[int(positions.min()) :].tobytes()
-    return SparseWindow(deflate_block(text), text)
 
 
 def _inflate(pieces: Iterable[bytes], dictionary: bytes) -> NDArray[np.uint8]:
