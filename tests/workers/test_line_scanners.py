@@ -134,3 +134,33 @@ def test_the_kernel_of_json_is_the_same_without_a_compiler(content: bytes) -> No
         n, bad = scanning(block, 7, json_kernel.table(allow_nan=False), state, stack, starts)
         found.append((n, bad, *state, *starts[:n]))
     assert found[0] == found[1]
+
+
+characters = st.sampled_from(["a", "é", "д", "€", "\ud7ff", "\ue000", "\U00010000", "\U0010ffff"])
+
+
+@given(
+    st.text(characters, max_size=200),
+    st.lists(st.tuples(st.integers(0, 999), st.integers(0, 255)), max_size=2),
+)
+def test_blocks_are_told_from_what_is_no_utf8_at_once(text: str, damage: list[tuple[int, int]]) -> None:
+    content = bytearray(text.encode())
+    for at, byte in damage:
+        if content:
+            content[at % len(content)] = byte
+    try:
+        content.decode()
+        sound = True
+    except UnicodeDecodeError:
+        sound = False
+    assert utf8.is_utf8(np.frombuffer(content, np.uint8), utf8.transitions()) is sound
+
+
+def test_every_character_of_two_bytes_and_every_beginning_of_a_longer_one_is_judged_as_python_does() -> None:
+    table = utf8.transitions()
+    for first in range(256):
+        for second in range(256):
+            for rest in (b"", b"\x80", b"\x80\xbf"):
+                content = bytes([first, second]) + rest
+                sound = content.decode(errors="ignore").encode() == content
+                assert utf8.is_utf8(np.frombuffer(content, np.uint8), table) is sound

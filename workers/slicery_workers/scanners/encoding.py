@@ -6,6 +6,7 @@ from slicery_service.errors import MalformedRecord
 from slicery_workers.kernels import utf8
 from slicery_workers.scanners import Bytes
 
+_TRANSITIONS = utf8.transitions()
 _MOST_CONTINUING = 3
 """Bytes of a UTF-8 character after its first (RFC 3629 §3)."""
 
@@ -70,10 +71,22 @@ class Encoding:
     def _check(self, block: Bytes, position: int) -> None:
         if not self._is_utf8 or not len(block) or (not self._state[utf8.NEED] and block.max() < 0x80):
             return
-        bad = utf8.first_bad_byte(block, position, self._state)
+        checked = self._quickly_checked(block)
+        bad = utf8.first_bad_byte(block[checked:], position + checked, self._state)
         if bad >= 0:
             wanted = "continues" if self._state[utf8.NEED] else "begins"
-            self._break(f"0x{block[bad]:02x} at byte {position + bad:,} {wanted} no character")
+            at = checked + bad
+            self._break(f"0x{block[at]:02x} at byte {position + at:,} {wanted} no character")
+
+    def _quickly_checked(self, block: Bytes) -> int:
+        """Return how many bytes at the beginning are known to be whole characters: nearly all, or none."""
+        if self._state[utf8.NEED]:
+            return 0
+        near = block[-_MOST_CONTINUING - 1 :].tolist()
+        stop = len(block) - next(
+            (n for n, byte in enumerate(reversed(near), 1) if byte & 0xC0 != 0x80), len(near)
+        )
+        return stop if utf8.is_utf8(block[:stop], _TRANSITIONS) else 0
 
     def _break(self, reason: str) -> None:
         self._is_utf8 = False
