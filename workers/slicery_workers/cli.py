@@ -13,6 +13,7 @@ import typer
 from slicery_service import db, queue
 from slicery_service.errors import Problem
 from slicery_service.sources import SourcesError
+from slicery_workers.allocator import keep_freed_memory
 
 cli = typer.Typer(add_completion=False, help="Run workers that index datasets.")
 
@@ -59,6 +60,7 @@ def run(
     """
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
     _check()
+    keep_freed_memory()
     from slicery_workers.app import app
 
     app.worker_main(
