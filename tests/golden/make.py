@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pysam.bcftools
 import pytest
 
 HERE = Path(__file__).parent
@@ -32,7 +33,7 @@ from slicing import index_bytes  # noqa: E402
 from slicery_service import formats  # noqa: E402
 from slicery_service.index import PinnedObject  # noqa: E402
 from slicery_service.planning.registry import planner_of  # noqa: E402
-from slicery_service.planning.strategies import UNIVERSAL, parse_strategy  # noqa: E402
+from slicery_service.planning.strategies import UNIVERSAL, parse_selection, parse_strategy  # noqa: E402
 from slicery_service.record_index import RecordIndex  # noqa: E402
 from slicery_service.slicing import RecordFormat, slice_files  # noqa: E402
 from slicery_service.sources import Source  # noqa: E402
@@ -59,10 +60,11 @@ class Vector:
     slice: int
     shows: str
     paired: bool = False
+    selection: Mapping[str, Any] | None = None
 
     @property
     def form(self) -> str:
-        return "text" if ".txt" in self.objects[0] else "fastq"
+        return {"txt": "text"}.get(suffix := self.objects[0].split(".")[1], suffix)
 
 
 CASES = {
@@ -113,6 +115,14 @@ CASES = {
     "text-plain": Vector(("words.txt",), {"name": "count", "n": 3}, 1, "UTF-8 with a byte order mark"),
     "text-latin-1": Vector(("latin-1.txt",), {"name": "count", "n": 2}, 1, "an option of the records step"),
     "text-gzip": Vector(("words.txt.gz",), {"name": "count", "n": 3}, 1, "members of a gzip object"),
+    "vcf-header": Vector(("calls.vcf",), {"name": "count", "n": 4}, 2, "a header before the records"),
+    "vcf-region": Vector(
+        ("calls.vcf",),
+        {"name": "count", "n": 1},
+        0,
+        "records of a region, among others that a step drops",
+        selection={"region": "chr2:130-400"},
+    ),
     "text-bgzf": Vector(("words.txt.bgz",), {"name": "records", "per_slice": 50}, 2, "lines out of a block"),
 }
 
@@ -136,6 +146,7 @@ def make_objects() -> None:
         "reads.fastq.bgz": samples.bgzf(reads[: len(reads) // 3].rpartition(b"@A")[0]),
         "mates.fastq.gz": gzip.compress(samples.write_fastq(mates), 9, mtime=0),
         "words.txt": words,
+        "calls.vcf": calls(),
         "latin-1.txt": "".join(f"{i} café\n" for i in range(100)).encode("latin-1"),
         "words.txt.gz": samples.members(words, [1500, 1500, 1500]),
         "words.txt.bgz": samples.bgzf(words),
@@ -146,6 +157,18 @@ def make_objects() -> None:
             (OBJECTS / name).write_bytes(content)
 
 
+def calls() -> bytes:
+    """Return a VCF of two contigs: a call every ten bases, some of them deletions."""
+    header = '##fileformat=VCFv4.2\n##source=naïve\n##FILTER=<ID=PASS,Description="">\n##INFO=<ID=AT,Number=1,Type=Integer,Description="">\n##contig=<ID=chr1>\n##contig=<ID=chr2>\n'
+    header += "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    rows = [
+        f"{contig}\t{at}\t.\t{'A' * (1 + 12 * (at % 40 == 0))}\tA{'T' * (at % 40 > 0)}\t.\tPASS\tAT={at}\n"
+        for contig in ("chr1", "chr2")
+        for at in range(10, 1000, 10)
+    ]
+    return (header + "".join(rows)).encode()
+
+
 def make_vector(name: str) -> JsonObject:
     """Return a vector: what the service answers, and the records that must come out."""
     vector = CASES[name]
@@ -153,15 +176,18 @@ def make_vector(name: str) -> JsonObject:
     with fine_cuts():
         found = [index_bytes(data[key], vector.form) for key in vector.objects]
     indexes = [index for index, _ in found]
-    options = {"encoding": found[0][1].summary["encoding"]} if vector.form == "text" else {}
+    summary = found[0][1].summary
+    options = {name: summary[name] for name in formats.get(vector.form).decoder_options if name in summary}
     strategy = parse_strategy(vector.form, UNIVERSAL, vector.strategy)
-    registered = {**options, "paired": vector.paired}
-    plan = planner_of(vector.form)(strategy, None, indexes, 10_000, registered)
+    selected = parse_selection(vector.form, formats.get(vector.form).selection, vector.selection)
+    registered = {**summary, "paired": vector.paired}
+    plan = planner_of(vector.form)(strategy, selected, indexes, 10_000, registered)
     files = slice_files(RecordFormat(vector.form, options), indexes, plan, vector.slice, vector.slice + 1)
     cut = cutting(vector, name, indexes, data, plan.n_slices)
     writer, compact = Writer(cut, signer()), Writer(cut, signer())
     spans = plan.records(vector.slice, vector.slice + 1)
     first, stop = spans[0][0], sum(spans[0])
+    records = records_of(vector, data, options)
     return {
         "shows": vector.shows,
         "objects": list(vector.objects),
@@ -171,7 +197,7 @@ def make_vector(name: str) -> JsonObject:
             "sources": writer.sources(),
             "slice": compact.compact(vector.slice, files, spans)[0],
         },
-        "records": digest(records_of(vector, data, options)[first:stop]),
+        "records": digest(records[first:stop] if vector.selection is None else records),
     }
 
 
@@ -230,6 +256,8 @@ def fine_cuts() -> Iterator[None]:
 
 def records_of(vector: Vector, data: Mapping[str, bytes], options: Mapping[str, Any]) -> list[list[str]]:
     """Return all records of the objects, as an independent reader gives them."""
+    if vector.form == "vcf":
+        return calls_by_pysam(next(iter(data.values())), vector.selection)
     texts = [judges.gunzipped(each) if each[:2] == b"\x1f\x8b" else each for each in data.values()]
     read: Callable[[bytes], Sequence[Any]] = judges.reads_by_pysam
     if vector.paired:
@@ -241,6 +269,14 @@ def records_of(vector: Vector, data: Mapping[str, bytes], options: Mapping[str, 
             for line in judges.lines(text)
         ]
     return [list(each) for text in texts for each in read(text)]
+
+
+def calls_by_pysam(content: bytes, selection: Mapping[str, Any] | None) -> list[list[str]]:
+    """Return the fixed columns up to ALT of all records, or of those that bcftools finds in a region."""
+    with judges.on_disk(content, ".vcf") as path:
+        region = ["-t", selection["region"], "--targets-overlap", "1"] if selection else []
+        text = pysam.bcftools.view("-H", *region, str(path))
+    return [line.split("\t")[:5] for line in str(text).splitlines()]
 
 
 def digest(records: Sequence[Sequence[str]]) -> JsonObject:
