@@ -159,7 +159,8 @@ def make_objects() -> None:
 
 def calls() -> bytes:
     """Return a VCF of two contigs: a call every ten bases, some of them deletions."""
-    header = '##fileformat=VCFv4.2\n##source=naïve\n##FILTER=<ID=PASS,Description="">\n##INFO=<ID=AT,Number=1,Type=Integer,Description="">\n##contig=<ID=chr1>\n##contig=<ID=chr2>\n'
+    header = '##fileformat=VCFv4.2\n##source=naïve\n##FILTER=<ID=PASS,Description="">\n'
+    header += '##INFO=<ID=AT,Number=1,Type=Integer,Description="">\n##contig=<ID=chr1>\n##contig=<ID=chr2>\n'
     header += "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
     rows = [
         f"{contig}\t{at}\t.\t{'A' * (1 + 12 * (at % 40 == 0))}\tA{'T' * (at % 40 > 0)}\t.\tPASS\tAT={at}\n"
