@@ -141,11 +141,22 @@ class RecordIndex:
         seams: BoolArray = self.joints & whole
         return seams
 
+    @cached_property
+    def is_seamed(self) -> bool:
+        """Whether every slice can be a file of whole records, as it is in small BGZF objects."""
+        return self.compression == "bgzf" and bool(self.seams[1:-1].all())
+
     def bridged(
         self, first_cuts: Int64Array, last_cuts: Int64Array, text_starts: Int64Array, text_stops: Int64Array
     ) -> BoolArray:
-        """Tell which slices are better off with their first cut's bridge: those that then need no trimming."""
+        """Tell which slices are better off with their first cut's bridge: those that then need no trimming.
+
+        In objects where all cuts have bridges, all are: then they are files of whole records in any case.
+        """
         first, last = self.cuts[first_cuts], self.cuts[last_cuts]
+        if self.is_seamed:
+            whole: BoolArray = (text_starts >= first["start"]) & (self.bridge_of[first_cuts] >= 0)
+            return whole
         ends = (text_stops == last["text"]) | (text_stops == self.reach[last_cuts])
         begins = (text_starts == first["start"]) & (self.bridge_of[first_cuts] >= 0)
         bridged: BoolArray = begins & ends

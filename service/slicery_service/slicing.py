@@ -157,9 +157,10 @@ def _wrap_distinct(
     first, last = columns["first_cut"], columns["last_cut"]
     start, stop = columns["text_start"], columns["text_stop"]
     if index.compression != "none":  # only whether bridge and spill are needed matters
-        start = np.where(index.bridged(first, last, start, stop), start, index.cuts["text"][first])
+        bridged = index.bridged(first, last, start, stop)
+        start = np.where(bridged, index.cuts["start"][first], index.cuts["text"][first])
         border = index.cuts["text"][last]
-        stop = np.where(stop > border, index.reach[last], border)
+        stop = np.where((stop > border) | index.is_seamed, index.reach[last], border)
     distinct, which = np.unique(np.stack([first, last, start, stop], axis=1), axis=0, return_inverse=True)
     files = WRAPPERS[index.compression](index, *distinct.T)
     return files, which.reshape(-1).tolist()

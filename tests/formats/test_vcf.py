@@ -328,6 +328,10 @@ def test_vcf_keeps_the_promises_of_a_format() -> None:
     assert checked.stretches
 
 
+SMALL_INDEX = 128 << 10
+"""Bytes that the bridges of small BGZF objects and the rest of their index may take."""
+
+
 @pytest.mark.parametrize(("compression", "most"), [("none", 0.001), ("gzip-6", 0.03), ("bgzf", 0.03)])
 @pytest.mark.parametrize("n_samples", [0, 300])
 def test_the_index_stays_small(compression: str, most: float, n_samples: int) -> None:
@@ -339,7 +343,7 @@ def test_the_index_stays_small(compression: str, most: float, n_samples: int) ->
         for line in calls
     ]
     data = COMPRESSIONS[compression]((head + columns + "".join(many)).encode())
-    assert index_share(data) <= most
+    assert index_share(data) <= max(most, SMALL_INDEX / len(data))
 
 
 def index_share(data: bytes) -> float:

@@ -100,11 +100,12 @@ def test_stored_blocks_are_bgzf(size: int) -> None:
 
 def moved(index: RecordIndex, by: int) -> RecordIndex:
     """Return the index of the same bytes farther back in a larger object."""
-    cuts, members = index.cuts.copy(), index.members.copy()
+    cuts, members, bridges = index.cuts.copy(), index.members.copy(), index.bridges.copy()
     cuts["offset"] += by
-    for name in ("offset", "stop"):
-        members[name] += by
-    return replace(index, cuts=cuts, members=members, size_bytes=index.size_bytes + by)
+    for table, names in ((members, ("offset", "stop")), (bridges, ("cut", "offset"))):
+        for name in names:
+            table[name] += by
+    return replace(index, cuts=cuts, members=members, bridges=bridges, size_bytes=index.size_bytes + by)
 
 
 @pytest.mark.parametrize("compression", ["gzip-6", "gzip-members", "bgzf"])

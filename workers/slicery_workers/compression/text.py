@@ -81,11 +81,12 @@ def spacing(size: int) -> int:
 class Budget:
     """The bytes that windows and spills may take: a share of the compressed bytes passed so far.
 
-    Below 1 GB the share is 2.5 %, above it 0.4 %; what is left of 3 % and 0.5 % is for the rows.
+    Below 1 GB the share is 2.5 %, above it 0.4 %; what is left of 3 % and 0.5 % is for the rows. It comes to `least`
+    bytes for the whole object, at least.
     """
 
-    def __init__(self, size: int) -> None:
-        self._share = 0.025 if size < 1_000_000_000 else 0.004
+    def __init__(self, size: int, least: float = 0) -> None:
+        self._share = max(0.025 if size < 1_000_000_000 else 0.004, least / max(1, size))
         self._spent = 0
         self._usual = 0.0
 
