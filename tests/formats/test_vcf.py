@@ -14,7 +14,7 @@ import pytest
 import variants
 from reading import ReadSlice, read_slices
 from samples import COMPRESSIONS, Sample, compressed
-from slicing import CutFile, index_bytes
+from slicing import CutFile, cut, index_bytes
 
 from slicery_service import formats
 from slicery_service.byterange import ByteRange
@@ -326,6 +326,15 @@ def test_vcf_keeps_the_promises_of_a_format() -> None:
     assert checked.strategies == ("bytes", "contigs", "count", "records")
     assert checked.selections == ("region",)
     assert checked.stretches
+
+
+@pytest.mark.parametrize("n", [2, 3, 7, 100])
+def test_slices_of_a_small_object_whose_blocks_divide_lines_are_read_by_htslib_as_fetched(n: int) -> None:
+    data = COMPRESSIONS["bgzf"](variants.by_pysam(4000, 4, seed=9))
+    index, _ = index_bytes(data, "vcf")
+    assert len(index.bridges) >= 3
+    for file in cut(data, index, "vcf", {"name": "count", "n": n}):
+        assert len(by_pysam(file.content)[1]) >= file.count
 
 
 SMALL_INDEX = 128 << 10
