@@ -11,10 +11,11 @@ import judges
 import pysam
 import pysam.bcftools
 import pytest
+import slicing
 import variants
 from reading import ReadSlice, read_slices
 from samples import COMPRESSIONS, Sample, compressed
-from slicing import CutFile, cut, index_bytes
+from slicing import CutFile, index_bytes
 
 from slicery_service import formats
 from slicery_service.byterange import ByteRange
@@ -333,7 +334,7 @@ def test_slices_of_a_small_object_whose_blocks_divide_lines_are_read_by_htslib_a
     data = COMPRESSIONS["bgzf"](variants.by_pysam(9000, 4, seed=9))
     index, _ = index_bytes(data, "vcf")
     assert len(index.bridges) >= 2
-    for file in cut(data, index, "vcf", {"name": "count", "n": n}):
+    for file in slicing.cut(data, index, "vcf", {"name": "count", "n": n}):
         assert len(by_pysam(file.content)[1]) >= file.count
 
 
