@@ -1,0 +1,198 @@
+"""Point clouds against the peer (cloud-dataplug): indexing, and reading 64 slices, on a store that is no limit.
+
+Limits: LAS indexed at least twice as fast as the peer preprocesses it, 64 slices read at least five times as fast as by
+its get(), and ten thousand tickets in 0.6 s. All of a row is measured in one run, in turns.
+
+    python bench/points.py [las|laz|copc …]
+
+PEER_PYTHON names the interpreter of the peer's environment (pip install cloud-dataplug "laspy[lazrs]"). Its LAS needs
+lasindex and laxquery of LAStools. Without lasindex it is given one that only reads the points, and the byte ranges of
+our own index for laxquery: then its time is the least that it can be. LAZ it does not read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import laspy
+import numpy as np
+from laspy.vlrs.known import WktCoordinateSystemVlr
+from peer import SOURCE, quick_store
+from rasterio.crs import CRS
+from running import Stack, stack
+from tickets import ten_thousand
+
+INDEX_LIMIT, READ_LIMIT = 2.0, 5.0
+ROUNDS = 3
+SIDE = 8
+TILES = 100
+READ_BY: dict[str, tuple[str, dict[str, int]]] = {"copc": ("count", {"n": SIDE**2})}
+"""How slices are cut that are read, unless by a grid: each cell of one reads upper nodes of the octree anew, as each
+slice of the peer does, which has no other way."""
+STAND_IN = '#!/bin/sh\ncat > /dev/null\n: > "$3"\n'
+N_POINTS = {"las": 10_000_000, "laz": 3_000_000, "copc": 3_000_000}
+
+
+def main() -> int:
+    names, failed = sys.argv[1:] or list(MAKERS), 0
+    with tempfile.TemporaryDirectory(prefix="slicery-bench-") as folder:
+        (Path(folder) / "quick").mkdir()
+        paths = {name: Path(folder) / "quick" / f"cloud.{name}" for name in names}
+        for name, path in paths.items():
+            MAKERS[name](path, N_POINTS[name])
+        with_tools(Path(folder))
+        with quick_store(folder) as endpoint, stack(SOURCE.format(endpoint=endpoint)) as running:
+            for name, path in paths.items():
+                failed += compare(running, name, path, endpoint, Path(folder))
+    return failed
+
+
+def las(path: Path, n_points: int) -> None:
+    """Write points in the order of tiles, at random inside of each, in point format 3."""
+    header = laspy.LasHeader(version="1.2", point_format=3)
+    header.scales, header.offsets = np.array([0.01] * 3), np.array([500_000.0, 4_600_000.0, 0.0])
+    rng = np.random.default_rng(4)
+    with laspy.open(path, mode="w", header=header) as out:
+        for start in range(0, n_points, 1_000_000):
+            stop = min(n_points, start + 1_000_000)
+            row, column = np.divmod(np.arange(start, stop) * TILES**2 // n_points, TILES)
+            record = laspy.ScaleAwarePointRecord.zeros(stop - start, header=header)
+            record.array["X"] = column * 1000 + rng.integers(0, 1000, stop - start)
+            record.array["Y"] = row * 1000 + rng.integers(0, 1000, stop - start)
+            record.array["Z"] = rng.integers(0, 5000, stop - start)
+            record.array["intensity"] = rng.integers(0, 65536, stop - start)
+            record.return_number = np.ones(stop - start, int)
+            out.write_points(record)
+
+
+def laz(path: Path, n_points: int) -> None:
+    """Write the same points as LAZ."""
+    plain = path.with_suffix(".plain.las")
+    las(plain, n_points)
+    laspy.read(plain).write(str(path))
+    plain.unlink()
+
+
+def copc(path: Path, n_points: int) -> None:
+    """Write points of an octree of four levels, as the tests do, with the CRS that the peer needs."""
+    sys.path.append(str(Path(__file__).parents[1] / "tests"))
+    from formats import laz_samples
+
+    made = laz_samples.cloud(n_points, point_format=6)
+    made.vlrs.append(WktCoordinateSystemVlr(CRS.from_epsg(32631).to_wkt()))
+    made.header.global_encoding.wkt = True
+    path.write_bytes(laz_samples.copc(made, levels=4))
+
+
+MAKERS: dict[str, Callable[[Path, int], None]] = {"las": las, "laz": laz, "copc": copc}
+
+
+def with_tools(folder: Path) -> None:
+    """Give the peer a lasindex that reads all points and does nothing with them, unless there is a real one."""
+    if shutil.which("lasindex"):
+        return
+    tools = folder / "tools"
+    tools.mkdir()
+    (tools / "lasindex").write_text(STAND_IN)
+    (tools / "lasindex").chmod(0o755)
+    os.environ["PATH"] = f"{tools}{os.pathsep}{os.environ['PATH']}"
+
+
+def compare(running: Stack, name: str, path: Path, endpoint: str, folder: Path) -> int:
+    """Measure one object, in turns with the peer; return how many limits it misses."""
+    uri = f"s3://quick/{path.name}"
+    dataset = running.client.register(uri, format=name)
+    dataset.wait(600)
+    partition = dataset.partition("grid", nx=SIDE, ny=SIDE)
+    ranges = folder / "ranges.json"
+    ranges.write_text(json.dumps(boxes_and_ranges(dataset, partition)))
+    peer = [os.environ.get("PEER_PYTHON"), endpoint, uri, str(ranges)]
+    theirs = [] if name == "laz" or not peer[0] else ["index", "read"]
+    ours: dict[str, list[float]] = {"index": [], "read": []}
+    others: dict[str, list[float]] = {"index": [], "read": []}
+    strategy, parameters = READ_BY.get(name, ("grid", {"nx": SIDE, "ny": SIDE}))
+    for _ in range(ROUNDS):
+        ours["index"].append(running.index_seconds(dataset.id))
+        partition = dataset.partition(strategy, **parameters)
+        ours["read"].append(seconds_of(lambda part=partition: read(part, dataset.n_records)))
+        for what in theirs:
+            others[what].append(peer_seconds(what, name, *peer))
+    fetched = sum(file.length for each in partition for file in each.ticket.files)
+    size, slices = path.stat().st_size / 1e6, SIDE**2
+    print(
+        f"{name:5} {size:.1f} MB, {dataset.n_records:,} points; {slices} slices fetch {fetched / 1e6:.1f} MB"
+    )
+    failed = told("index", ours["index"], others["index"], INDEX_LIMIT if name == "las" else 0)
+    failed += told("read", ours["read"], others["read"], READ_LIMIT)
+    return failed + ten_thousand(running, dataset.id, "points", name)
+
+
+def read(partition: Any, n_points: int) -> None:
+    """Read all slices, one after another."""
+    found = sum(len(each.load().points) for each in partition)
+    if found != n_points:
+        sys.exit(f"expected {n_points:,} points, found {found:,}")
+
+
+def boxes_and_ranges(dataset: Any, partition: Any) -> list[Any]:
+    """Return, for each slice, a box as the peer makes it, and the ranges of points that its ticket names."""
+    min_x, min_y, max_x, max_y = dataset.summary["bounds"]
+    x, y = np.linspace(min_x, max_x, SIDE + 1), np.linspace(min_y, max_y, SIDE + 1)
+    found = []
+    for number, each in enumerate(partition):
+        row, column = divmod(number, SIDE)
+        spans = [
+            [
+                int(value) + last
+                for value, last in zip(part.headers["Range"][6:].split("-"), (0, 1), strict=True)
+            ]
+            for file in each.ticket.files
+            for part in file.parts
+            if part.headers
+        ]
+        found.append([[x[column], y[row], x[column + 1], y[row + 1]], spans])
+    return found
+
+
+def told(what: str, ours: Sequence[float], theirs: Sequence[float], limit: float) -> int:
+    """Print a row; return 1 when the ratio is under the limit."""
+    mine = statistics.median(ours)
+    row = f"      {what:6} slicery {mine:.2f} s ({min(ours):.2f} at best)"
+    if not theirs:
+        print(row)
+        return 0
+    other = statistics.median(theirs)
+    told_limit = f" (limit {limit:g})" if limit else ""
+    print(
+        f"{row}  cloud-dataplug {other:.2f} s ({min(theirs):.2f})  ratio {other / mine:.2f}{told_limit}",
+        flush=True,
+    )
+    return int(other < limit * mine)
+
+
+def seconds_of(run: Callable[[], None]) -> float:
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began
+
+
+def peer_seconds(what: str, form: str, peer: str, endpoint: str, uri: str, ranges: str) -> float:
+    """Let the peer index or read the object."""
+    script = str(Path(__file__).with_name("peer_points.py"))
+    command = [peer, script, what, form, endpoint, uri, str(SIDE**2), ranges]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return float(json.loads(done.stdout.splitlines()[-1])["seconds"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

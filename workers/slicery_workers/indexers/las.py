@@ -1,0 +1,297 @@
+"""LAS: every point is read once, share by share; the tables are described in `slicery_service.wrapping.las`.
+
+A share is a stretch of bytes: it has the chunks whose first byte lies in it. Its scan gives, besides extents and
+returns of these chunks, the counts that the catalog shows, and the frame that says where they lie: kernels/points.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slicery_service.errors import EmptyObject, MalformedRecord
+from slicery_service.planning.planes import packed, unpacked
+from slicery_service.table_index import Array
+from slicery_service.wrapping.las import MOST_INLINE
+from slicery_service.wrapping.point_header import LONGEST_HEADER, N_RETURNS, PointHeader, parse
+from slicery_workers.indexers.cloud_picture import density_picture, pixel_boxes, shape_of, spread
+from slicery_workers.indexers.cloud_summary import CloudFacts, check_alike, summary_of
+from slicery_workers.indexers.las_records import RecordsOf, records_of
+from slicery_workers.kernels import points as kernel
+from slicery_workers.tables import Found, ObjectTables, Share, SourceObject, TableIndexer
+
+MOST_CHUNKS = 200_000
+"""Chunks of a dataset that is large."""
+LEAST_CHUNK_BYTES = ((64 << 20, 1536), (16 << 20, 768), (1 << 20, 300), (0, 100))
+"""Bytes of a dataset, and those of a chunk from there on: its row takes about a dozen bytes of the index."""
+PIECE_BYTES = 4 << 20
+"""Points that the kernel gets at once."""
+N_HEIGHTS = 64
+POINTS_IN_PIXEL = 4
+"""Points for which a pixel of the picture is made, on average: fewer would show their spacing."""
+
+_ROUND: list[int] = [digit * 10**power for power in range(19) for digit in (1, 2, 5)]
+
+
+class LasIndexer(TableIndexer):
+    """See the module."""
+
+    format = "las"
+    kind = "chunks"
+
+    def divide(
+        self, objects: Sequence[SourceObject], options: Mapping[str, Any], most_bytes: int
+    ) -> Sequence[Share]:
+        del options
+        shares = []
+        for number, each in enumerate(objects):
+            n = max(1, -(-each.size // most_bytes))
+            edges = [each.size * i // n for i in range(n + 1)]
+            shares += [Share(number, *edges[i : i + 2]) for i in range(n)]
+        return shares
+
+    def scan(
+        self, objects: Sequence[SourceObject], share: Share, options: Mapping[str, Any]
+    ) -> Mapping[str, Array]:
+        del options
+        source = objects[share.object]
+        header = read_header(source)
+        size = chunk_size(header, objects)
+        first, stop = (_chunk_at(header, size, at, source.size) for at in (share.start, share.stop))
+        scan = _Scan(header, size, stop - first)
+        with source.open(_place(header, size, stop)) as reader:
+            pieces = max(1, PIECE_BYTES // (size * header.record_length))
+            for chunk in range(first, stop, pieces):
+                end = min(chunk + pieces, stop)
+                data = reader.pread(_place(header, size, chunk), _place(header, size, end))
+                scan.add(np.frombuffer(data, np.uint8), chunk - first)
+        return scan.tables()
+
+    def join(
+        self,
+        objects: Sequence[SourceObject],
+        scans: Iterator[tuple[Share, Mapping[str, Array]]],
+        options: Mapping[str, Any],
+    ) -> Found:
+        drafts = {
+            number: [tables for _, tables in group]
+            for number, group in groupby(scans, lambda each: each[0].object)
+        }
+        joined = [_Joined(each, objects, drafts[number], options) for number, each in enumerate(objects)]
+        check_alike([each.facts for each in joined], [each.key for each in objects])
+        tables = [ObjectTables(each.tables(), each.header.n_points) for each in joined]
+        summary = summary_of([each.facts for each in joined], _heights(joined))
+        if summary["bounds"] is None:
+            return Found(tables, summary)
+        return Found(tables, summary, {"density": _picture(joined, summary["bounds"])})
+
+
+indexer = LasIndexer()
+
+
+def read_header(source: SourceObject) -> PointHeader:
+    """Read an object's header block; raises MalformedRecord unless it has all of its points, not compressed."""
+    if source.size == 0:
+        raise EmptyObject("the object has no bytes", hint="A LAS file without points has a header.")
+    head = source.read(0, min(source.size, LONGEST_HEADER))
+    declared = int.from_bytes(head[94:96], "little")
+    if head[:4] == b"LASF" and LONGEST_HEADER < declared <= source.size:
+        head = source.read(0, declared)
+    header = parse(head, source.size)
+    if header.is_compressed:
+        raise MalformedRecord(
+            "expected points that are not compressed, found the mark of LASzip at byte 104",
+            hint="Register the object with format laz.",
+        )
+    end = min(source.size, header.evlr_start) if header.n_evlrs else source.size
+    behind = "the extended records" if end < source.size else "the end of the object"
+    if header.points_stop > end:
+        raise MalformedRecord(
+            f"expected {header.n_points:,} points of {header.record_length} bytes from byte {header.point_offset:,} to "
+            f"byte {header.points_stop:,}, found {behind} at byte {end:,}",
+            hint="The object is cut short, or its header miscounts the points: write it again.",
+        )
+    return header
+
+
+def chunk_size(header: PointHeader, objects: Sequence[SourceObject]) -> int:
+    """Return the points of a chunk: 1, 2 or 5 and zeros, so that slices of round numbers end with chunks."""
+    n_bytes = sum(each.size for each in objects)
+    least = next(chunk for whole, chunk in LEAST_CHUNK_BYTES if n_bytes >= whole)
+    wanted = min(max(n_bytes / MOST_CHUNKS, least) / header.record_length, 1e18)
+    return next(size for size in _ROUND if size >= wanted)
+
+
+def _chunk_at(header: PointHeader, size: int, at: int, object_size: int) -> int:
+    """Return the first chunk that begins at a byte or behind it; the number of chunks at the object's end."""
+    n = -(-header.n_points // size)
+    if at >= object_size:
+        return n
+    return min(n, max(0, -(-(at - header.point_offset) // (size * header.record_length))))
+
+
+def _place(header: PointHeader, size: int, chunk: int) -> int:
+    return header.point_offset + min(chunk * size, header.n_points) * header.record_length
+
+
+class _Scan:
+    """What the kernel fills."""
+
+    def __init__(self, header: PointHeader, chunk_points: int, n_chunks: int) -> None:
+        self._header = header
+        self._chunk_points = chunk_points
+        self._extents = np.zeros((n_chunks, 6), np.int32)
+        self._returns = np.zeros((n_chunks, N_RETURNS + 1), np.uint32)
+        self._classes = np.zeros(256, np.int64)
+        self._frame, shape = _frame(header)
+        self._density = np.zeros(shape, np.int64)
+        self._heights = np.zeros(N_HEIGHTS, np.int64)
+
+    def add(self, points: NDArray[np.uint8], chunk: int) -> None:
+        """Go over points, from the beginning of a chunk on."""
+        kernel.scan(
+            points,
+            self._header.record_length,
+            self._chunk_points,
+            self._header.point_format >= 6,
+            self._extents[chunk:],
+            self._returns[chunk:],
+            self._classes,
+            self._density,
+            self._heights,
+            self._frame,
+        )
+
+    def tables(self) -> dict[str, Array]:
+        """Return what a share found; `_Joined` reads it."""
+        totals = self._returns.sum(axis=0, dtype=np.int64)
+        n_returns = int(np.flatnonzero(totals[1:]).max(initial=-1)) + 1
+        return {
+            "extents": packed(self._extents, steps=True),
+            "returns": packed(self._returns[:, 1 : n_returns + 1]),
+            "classes": self._classes,
+            "density": self._density.astype(np.uint32),
+            "heights": self._heights,
+            "frame": self._frame,
+        }
+
+
+def _frame(header: PointHeader) -> tuple[NDArray[np.float64], tuple[int, int]]:
+    """Return where the header says that the points lie, in stored numbers, and the shape of their histogram."""
+    with np.errstate(all="ignore"):  # a header may say anything
+        low = (np.array(header.mins) - header.offsets) / header.scales
+        high = (np.array(header.maxs) - header.offsets) / header.scales
+    if not (np.isfinite([low, high]).all() and (np.abs([low, high]) < 1 << 33).all() and (low <= high).all()):
+        return np.zeros(6), (1, 1)
+    longest = int(np.clip(np.sqrt(header.n_points / POINTS_IN_PIXEL), 1, 384))
+    rows, columns = shape_of((header.mins[0], header.mins[1], header.maxs[0], header.maxs[1]), longest)
+    steps = np.array([columns, rows, N_HEIGHTS]) / np.maximum(high - low, 1)
+    return np.stack([np.rint(low), steps], axis=1).reshape(-1), (rows, columns)
+
+
+class _Joined:
+    """One object, all its shares together."""
+
+    def __init__(
+        self,
+        source: SourceObject,
+        objects: Sequence[SourceObject],
+        drafts: Sequence[Mapping[str, Array]],
+        options: Mapping[str, Any],
+    ) -> None:
+        self.header = header = read_header(source)
+        self._chunk_size = chunk_size(header, objects)
+        self._records: RecordsOf = records_of(source, header, options.get("waveforms"))
+        self._drafts = drafts
+        extents = [unpacked(each["extents"], np.int32, steps=True) for each in drafts]
+        self._extents = np.concatenate(extents)
+        returns = [unpacked(each["returns"], np.uint32) for each in drafts]
+        most = max(each.shape[1] for each in returns)
+        self._returns = np.concatenate(
+            [np.pad(each, ((0, 0), (0, most - each.shape[1]))) for each in returns]
+        )
+        low = self._extents[:, :3].astype(np.int64)
+        self.boxes = np.concatenate([low, low + self._extents[:, 3:].view(np.uint32)], axis=1)
+        known = len(low) > 0
+        self.facts = CloudFacts(
+            header,
+            self._records.crs,
+            self._records.extra_bytes,
+            self.boxes[:, :3].min(axis=0).tolist() if known else None,
+            self.boxes[:, 3:].max(axis=0).tolist() if known else None,
+            np.sum([each["classes"] for each in drafts], axis=0),
+            self._returns.sum(axis=0, dtype=np.int64),
+            self._records.own,
+        )
+
+    def tables(self) -> dict[str, Array]:
+        """Return the index of the object."""
+        return {
+            "header": np.frombuffer(self.header.raw, np.uint8),
+            "vlrs": np.frombuffer(self._records.before_points if self._fits else b"", np.uint8),
+            "tail": self._records.tail,
+            "n_points": np.array([self._chunk_size], np.int64),
+            "extents": packed(self._extents, steps=True),
+            "returns": packed(self._returns),
+        }
+
+    def histogram(self, name: str, axes: Sequence[int]) -> tuple[NDArray[np.float64], NDArray[Any]]:
+        """Return float64 (n, 2 × axes) boxes and their points: bins of a histogram, or chunks where it has no use.
+
+        It has none where the header's bounds, in which its bins lie, are not those of the points.
+        """
+        scales, offsets = (
+            np.array([each[axis] for axis in axes]) for each in (self.header.scales, self.header.offsets)
+        )
+        columns = [*axes, *(3 + axis for axis in axes)]
+        boxes, counts = self.boxes[:, columns].astype(np.float64), self._chunk_points()
+        counted = np.sum([each[name] for each in self._drafts], axis=0, dtype=np.int64)
+        frame = self._drafts[0]["frame"].reshape(3, 2)[list(axes)]
+        if self._fits_frame(frame, axes, np.array(counted.shape[::-1])):
+            grid = counted.reshape(-1, counted.shape[-1])
+            high = frame[:, 0] + np.array(counted.shape[::-1]) / frame[:, 1]
+            extent = (*frame[:, 0], *high) if len(axes) == 2 else (frame[0, 0], 0.0, high[0], 1.0)
+            boxes, counts = pixel_boxes(grid, extent)
+            boxes = boxes if len(axes) == 2 else boxes[:, [0, 2]]
+        return boxes * np.tile(scales, 2) + np.tile(offsets, 2), counts
+
+    @property
+    def _fits(self) -> bool:
+        return len(self._records.before_points) <= MOST_INLINE
+
+    def _chunk_points(self) -> NDArray[np.int64]:
+        edges = np.minimum(np.arange(len(self.boxes) + 1) * self._chunk_size, self.header.n_points)
+        return np.diff(edges)
+
+    def _fits_frame(self, frame: NDArray[np.float64], axes: Sequence[int], shape: NDArray[np.int64]) -> bool:
+        if not (frame[:, 1] > 0).all() or not len(self.boxes):
+            return False
+        low = self.boxes[:, list(axes)].min(axis=0)
+        high = self.boxes[:, [3 + axis for axis in axes]].max(axis=0)
+        width = shape / frame[:, 1]
+        inside = (low >= frame[:, 0] - 1).all() and (high <= frame[:, 0] + width + 1).all()
+        return bool(inside and (4 * (high - low + 1) >= width).all())
+
+
+def _picture(joined: Sequence[_Joined], bounds: Sequence[float]) -> Any:
+    """Draw the points of all objects."""
+    found = [each.histogram("density", (0, 1)) for each in joined if len(each.boxes)]
+    boxes, counts = (np.concatenate(each) for each in zip(*found, strict=True))
+    return density_picture(boxes, counts, (bounds[0], bounds[1], bounds[2], bounds[3]))
+
+
+def _heights(joined: Sequence[_Joined]) -> dict[str, Any] | None:
+    """Return the histogram of heights of all objects."""
+    found = [each.histogram("heights", (2,)) for each in joined if len(each.boxes)]
+    if not found:
+        return None
+    spans, counts = (np.concatenate(each) for each in zip(*found, strict=True))
+    boxes = [each.facts.box for each in joined if each.facts.box is not None]
+    start, stop = min(box[0][2] for box in boxes), max(box[1][2] for box in boxes)
+    flat = np.stack([spans[:, 0], np.zeros(len(spans)), spans[:, 1], np.ones(len(spans))], axis=1)
+    counted = spread(flat, counts, (start, 0.0, stop, 1.0), (1, N_HEIGHTS))[0]
+    return {"start": start, "stop": stop, "counts": np.rint(counted).astype(int).tolist()}
