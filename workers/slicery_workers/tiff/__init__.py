@@ -1,0 +1,1 @@
+"""Read the directories of TIFF objects with few requests."""
