@@ -17,6 +17,7 @@ from slicery_workers.testing.expect import (
 )
 from slicery_workers.testing.memory import MemoryObject
 from slicery_workers.testing.sample import PlugIn, Sample
+from slicery_workers.testing.table_plug_in import TablePlugIn
 from slicery_workers.testing.variants import damaged
 
 BLOCKS = (1, 7, 4096)
@@ -24,7 +25,7 @@ HEAD_BYTES = 64 << 10
 MOST_PARSED = 1000
 
 
-def check_description(plug_in: PlugIn, options: Mapping[str, Any]) -> dict[str, Any]:
+def check_description(plug_in: PlugIn | TablePlugIn, options: Mapping[str, Any]) -> dict[str, Any]:
     """Check what a format says of itself; return the options as a registration keeps them."""
     form, name = plug_in.form, plug_in.name
     for part, own in (("descriptor", form.name), ("indexer", plug_in.indexer.format)):
@@ -48,7 +49,7 @@ def check_description(plug_in: PlugIn, options: Mapping[str, Any]) -> dict[str, 
     return kept
 
 
-def check_detection(plug_in: PlugIn, texts: Sequence[bytes], *, detected: bool) -> None:
+def check_detection(plug_in: PlugIn | TablePlugIn, texts: Sequence[bytes], *, detected: bool) -> None:
     """See that the first bytes of anything can be looked at, and those of the sample be recognised."""
     for what, text in [("no bytes at all", b""), *damaged(texts[0])]:
         try:

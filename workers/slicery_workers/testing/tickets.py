@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from slicery.ticket import Part, RecordSpan, Ticket, TicketFile
-from slicery_service.byterange import ByteRange
 from slicery_service.formats import Format
-from slicery_service.planning.plan import AnyPlan
-from slicery_service.wrapping.parts import SliceFile
+from slicery_service.planning.plan import AnyPlan, FilePlan
+from slicery_service.wrapping.parts import FilePart, ObjectRange, SliceFile
 
 PART_BYTES = 4093
 """Blocks in which parts are handed to the decoder: an odd length, so that records lie across their borders."""
@@ -33,8 +32,13 @@ class MemoryTickets:
     def write(self, plan: AnyPlan, slices: Sequence[tuple[SliceFile, ...]], first: int) -> list[str]:
         """Return the JSON of the tickets of the slices from number `first` on."""
         spans = plan.records(first, first + len(slices))
+        shared = tuple(plan.shared) if isinstance(plan, FilePlan) else ()
         return [
-            json.dumps(self._ticket(first + i, plan.n_slices, files, RecordSpan(self.unit, *span)).to_json())
+            json.dumps(
+                self._ticket(
+                    first + i, plan.n_slices, (*files, *shared), RecordSpan(self.unit, *span)
+                ).to_json()
+            )
             for i, (files, span) in enumerate(zip(slices, spans, strict=True))
         ]
 
@@ -74,7 +78,9 @@ class MemoryTickets:
         return self.contents[int(part.url.removeprefix(_SCHEME))][int(first) : int(last) + 1]
 
 
-def _part(number: int, part: ByteRange | bytes) -> Part:
+def _part(number: int, part: FilePart) -> Part:
     if isinstance(part, bytes):
         return Part.inline(part)
+    if isinstance(part, ObjectRange):
+        number, part = part
     return Part(f"{_SCHEME}{number}", len(part), {_RANGE: part.http_range()})
