@@ -51,6 +51,7 @@ def settings(
     monkeypatch.setenv("SLICERY_DATABASE_URL", database_url)
     monkeypatch.setenv("SLICERY_REDIS_URL", broker_url(servers))
     monkeypatch.setenv("SLICERY_SOURCES_FILE", str(write_sources(tmp_path, servers.s3)))
+    monkeypatch.setenv("SLICERY_SESSION_KEY", "a-key-to-sign-sessions-with-in-tests")
     monkeypatch.setenv("TEST_ACCESS_KEY", servers.s3["access_key"])
     monkeypatch.setenv("TEST_SECRET_KEY", servers.s3["secret_key"])
     get_settings.cache_clear()

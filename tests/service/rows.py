@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from slicery_service import generations, jobs, listing
+from slicery_service import generations, jobs, listing, search
 from slicery_service.ids import new_id
 from slicery_service.models import Dataset, Generation, IndexDraft, IndexSegment, Job, StoredObject
 from slicery_service.sources import ObjectInfo
@@ -56,6 +56,7 @@ def add_job(session: Session, dataset_id: str, n_objects: int = 1) -> Job:
     found = objects(n_objects)
     job = jobs.begin(session, dataset_id, number, bytes_total=sum(each.size_bytes for each in found))
     generations.begin(session, dataset_id, number, kind="records", objects=found)
+    search.refresh(session, dataset_id)
     session.commit()
     return job
 

@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from slicery_service import datasets, db, jobs
+from slicery_service import datasets, db, jobs, search
 from slicery_service.config import get_settings
-from slicery_service.datasets import Filter, Registration
+from slicery_service.datasets import Registration
 from slicery_service.errors import (
     AlreadyRegistered,
     AlreadyRunning,
@@ -26,6 +26,7 @@ from slicery_service.errors import (
     UnknownFormat,
 )
 from slicery_service.models import Dataset, Job, StoredObject
+from slicery_service.search import Filter
 from slicery_service.views import dataset_view, dataset_views
 
 from . import rows
@@ -242,7 +243,7 @@ class TestPage:
     def names(
         self, session: Session, *, cursor: str | None = None, limit: int = 50, **wanted: Any
     ) -> list[str]:
-        return [each.name for each in datasets.page(session, Filter(**wanted), cursor=cursor, limit=limit)[0]]
+        return [each.name for each in search.page(session, Filter(**wanted), cursor=cursor, limit=limit)[0]]
 
     def test_pages_follow_each_other_without_gap_or_repeat(self, session: Session):
         for number in range(7):
@@ -251,7 +252,7 @@ class TestPage:
         seen: list[str] = []
         cursor = None
         for size in (3, 3, 1):
-            found, cursor = datasets.page(session, Filter(), cursor=cursor, limit=3)
+            found, cursor = search.page(session, Filter(), cursor=cursor, limit=3)
             assert len(found) == size
             seen += [each.name for each in found]
         assert cursor is None
@@ -260,7 +261,7 @@ class TestPage:
     def test_a_dataset_that_is_made_meanwhile_does_not_shift_the_next_page(self, session: Session):
         for number in range(4):
             rows.add_dataset(session, name=str(number))
-        _, cursor = datasets.page(session, Filter(), cursor=None, limit=2)
+        _, cursor = search.page(session, Filter(), cursor=None, limit=2)
         rows.add_dataset(session, name="new")
         assert self.names(session, cursor=cursor) == ["1", "0"]
 

@@ -103,7 +103,7 @@ def test_a_refused_selection_names_the_member(form: formats.Format) -> None:
         return
     for body, key in [
         ({"nosuch": 1}, "nosuch"),
-        *(({name: 1.5}, name) for name in form.selection.model_fields),
+        *(({name: {"nosuch": 1}}, name) for name in form.selection.model_fields),
     ]:
         with pytest.raises(InvalidRequest) as caught:
             parse_selection(form.name, form.selection, body)
