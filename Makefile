@@ -4,19 +4,19 @@
 VENV := .venv
 BIN := $(VENV)/bin
 # Named, as ruff would format the code blocks of the docs as well.
-SOURCES := client service workers migrations tests bench examples
+SOURCES := client service workers migrations tests bench examples tools
 DISTRIBUTIONS := client/pyproject.toml service/pyproject.toml workers/pyproject.toml
 
 # The versions in constraints.txt hold for the build tools as well, so builds take them from the environment.
 PIP := PIP_ROOT_USER_ACTION=ignore $(BIN)/python -m pip install --disable-pip-version-check --no-input -qq \
 	--no-build-isolation -c constraints.txt
 
-.PHONY: help demo up test test-all check format bench clean
+.PHONY: help demo up test test-all check format bench screenshots clean
 .DEFAULT_GOAL := help
 
 help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do \
-		printf '  make %-10s %s\n' "$$name" "$$text"; done
+		printf '  make %-11s %s\n' "$$name" "$$text"; done
 
 demo: $(VENV)/.runtime ## Cut a FASTQ file into slices and show that they hold every read once
 	@$(BIN)/python examples/demo.py $(ARGS)
@@ -42,6 +42,9 @@ format: $(VENV)/.dev ## Format the code and mend what can be mended
 
 bench: $(VENV)/.dev ## Run the benchmarks
 	@for script in $$(grep -l "^if __name__" bench/*.py); do echo "== $$script"; $(BIN)/python $$script $(ARGS) || exit 1; done
+
+screenshots: $(VENV)/.dev ## Take pictures of the catalog's pages for docs/screenshots; needs Chromium
+	@PYTHONPATH=tests $(BIN)/python tools/screenshots.py $(ARGS)
 
 clean: ## Remove the environment, caches, builds and the data of `make up`
 	rm -rf $(VENV) .slicery build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

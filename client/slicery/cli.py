@@ -12,7 +12,15 @@ import typer
 
 import slicery
 from slicery import Client, Dataset, Partition, Slice
-from slicery.display import format_row, progress_bar, show_fields, show_format, show_json, show_table
+from slicery.display import (
+    format_row,
+    one_line,
+    progress_bar,
+    show_fields,
+    show_format,
+    show_json,
+    show_table,
+)
 from slicery.files import write_file
 from slicery.request import format_named, selection_of, strategy_of
 from slicery.shell import (
@@ -137,6 +145,23 @@ def show(
 ) -> None:
     """Describe a dataset."""
     _show_dataset(ctx.obj.client().dataset(dataset), as_json)
+
+
+@app.command()
+def preview(
+    ctx: typer.Context,
+    dataset: Annotated[str, typer.Argument(help="Id or name.")],
+    limit: Annotated[int, typer.Option(min=1, max=100, help="Rows to show.")] = 10,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the first rows of a dataset, decoded."""
+    found = ctx.obj.client().dataset(dataset).preview(limit=limit)
+    if as_json:
+        show_json(found)
+        return
+    show_table([column["name"] for column in found["columns"]], [one_line(row) for row in found["rows"]])
+    if found["problem"]:
+        typer.echo(f"slicery: {found['problem']}", err=True)
 
 
 @app.command()

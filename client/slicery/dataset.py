@@ -130,6 +130,17 @@ class Dataset:
             time.sleep(left)
             step = min(step * 1.5, LONGEST_POLL_SECONDS)
 
+    def preview(self, *, offset: int = 0, limit: int = 100) -> JsonObject:
+        """Return decoded rows for people and statistics of a sample, as they were made when it was indexed.
+
+        `columns` has names and types, `rows` the first records (at most 100 are kept), `sample` says what the
+        `statistics` are of, and `problem` why there is no more.
+
+        Raises:
+            Conflict: the dataset is not indexed yet; call `wait()`.
+        """
+        return self._transport.get(f"{self._path}/preview", offset=offset, limit=limit)
+
     def reindex(self) -> Dataset:
         """Have the dataset indexed anew; the present index serves until the new one is whole."""
         self._transport.post(f"{self._path}/index")

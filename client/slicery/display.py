@@ -34,6 +34,11 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None
     Console(markup=False, highlight=False).print(table)
 
 
+def one_line(row: Sequence[object]) -> list[object]:
+    """Return the cells of a row, with no line or tab in them."""
+    return [" ".join(cell.split()) if isinstance(cell, str) else cell for cell in row]
+
+
 def show_fields(fields: Mapping[str, object]) -> None:
     """Write named values, one a line, leaving out those that are None."""
     width = max(map(len, fields))

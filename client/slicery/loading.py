@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -14,13 +14,26 @@ from slicery.errors import DecodeError
 from slicery.ticket import Arrays, Clip, Crop, Records, Step, Ticket, Trim
 
 
-@dataclass(frozen=True, slots=True)
 class FileContent:
-    """One file of a slice, fetched: its name, its bytes, and the steps that its decoder shall take."""
+    """One file of a slice: its name, and the steps that its decoder shall take; it is fetched when asked for."""
 
-    name: str
-    data: bytes | bytearray
-    steps: tuple[Step, ...]
+    __slots__ = ("_data", "name", "steps")
+
+    def __init__(
+        self,
+        name: str,
+        data: bytes | bytearray | Callable[[], bytes | bytearray],
+        steps: tuple[Step, ...],
+    ) -> None:
+        self.name, self.steps = name, steps
+        self._data = data
+
+    @property
+    def data(self) -> bytes | bytearray:
+        """Its bytes, fetched once; several files may be asked for from several threads."""
+        if callable(self._data):
+            self._data = self._data()
+        return self._data
 
     def step(self, kind: type[Any]) -> Any:
         """Return the step of a kind, or None."""
@@ -79,7 +92,7 @@ def load(ticket: Ticket, read_file: ReadFile) -> Any:
     if decoder is None:
         raise DecodeError(f"{ticket.format} slices are read record by record; use records(), or bytes()")
     files = [
-        FileContent(file.name, _whole(read_file, ordinal), ticket.steps_of(file))
+        FileContent(file.name, partial(_whole, read_file, ordinal), ticket.steps_of(file))
         for ordinal, file in enumerate(ticket.files)
     ]
     loaded = decoder.load(files)

@@ -13,7 +13,8 @@ The decode vocabulary is closed:
                                 them, keep the next `take`
     region(contig, start, stop, also)
                                 keep the records that overlap a region of a genome, or one of those in `also`
-    clip(mins, maxs, closed)    keep the points whose stored integer coordinates lie in a box
+    clip(mins, maxs, closed, about)
+                                keep the points whose stored integer coordinates lie in a box
     crop(row, col, height, width)
                                 keep a window of the image's pixels
     arrays(format, options)     instead of `records`: the ticket's files are parts of arrays, which `options` describe
@@ -146,20 +147,25 @@ class Clip:
     """Keep the points with mins[i] <= c[i] < maxs[i], for the integer coordinates c = X, Y (and Z) as stored.
 
     Where `closed[i]`, a coordinate that equals maxs[i] is inside as well. There are two numbers of each, or three.
+    `about` so many points are kept, as the index estimates: the other ones of the file are read for nothing.
     """
 
     mins: tuple[int, ...]
     maxs: tuple[int, ...]
     closed: tuple[bool, ...]
+    about: int | None = None
     op: ClassVar[str] = "clip"
 
     def to_json(self) -> JsonObject:
-        return {
+        body: JsonObject = {
             "op": self.op,
             "mins": list(self.mins),
             "maxs": list(self.maxs),
             "closed": list(self.closed),
         }
+        if self.about is not None:
+            body["about"] = self.about
+        return body
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,7 +369,8 @@ def expand(
     `sources` holds, per signed object, `{"url": everything before the signature's value, "headers": {…}}`;
     a compact part is `[source, offset, length, signature]`, or `[base64]` for inline bytes; where the offset
     is null, the part is the whole object and has no Range. `head` holds what all tickets of the page share:
-    partition, count, dataset, generation, format, compression, unit and expires_at.
+    partition, count, dataset, generation, format, compression, unit and expires_at, and sometimes files, which each
+    ticket has behind its own.
     """
     try:
         body = {
@@ -372,7 +379,7 @@ def expand(
             "compression": head["compression"],
             "index": compact["index"],
             "records": {"unit": head["unit"], "first": compact["records"][0], "count": compact["records"][1]},
-            "files": [_expand_file(item, sources) for item in compact["files"]],
+            "files": [_expand_file(item, sources) for item in (*compact["files"], *head.get("files", ()))],
             "decode": compact["decode"],
             "expires_at": head["expires_at"],
             "links": {"self": f"/v1/partitions/{head['partition']}/slices/{compact['index']}"},
@@ -425,7 +432,7 @@ def _step(item: Mapping[str, Any]) -> Step:
         case "pair":
             return Pair()
         case "clip":
-            return Clip(tuple(item["mins"]), tuple(item["maxs"]), tuple(item["closed"]))
+            return Clip(tuple(item["mins"]), tuple(item["maxs"]), tuple(item["closed"]), item.get("about"))
         case "crop":
             return Crop(int(item["row"]), int(item["col"]), int(item["height"]), int(item["width"]))
         case "arrays":

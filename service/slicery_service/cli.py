@@ -1,4 +1,4 @@
-"""The command `slicery-service`: serve, migrate, keys, up.
+"""The command `slicery-service`: serve, migrate, keys, sources, up.
 
 Settings come from the environment (`SLICERY_…`, see docs/operations.md). Exit codes: 0 done, 1 it could not
 be done and standard error says why, 2 the command line is wrong.
@@ -41,6 +41,8 @@ app = typer.Typer(
 )
 keys_app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
+sources_app = typer.Typer(help="Show and check the sources.", no_args_is_help=True)
+app.add_typer(sources_app, name="sources")
 app.command()(up)
 
 
@@ -86,11 +88,15 @@ def serve(
     # Imported here: the web server takes half a second that the other commands need not wait for.
     import uvicorn
 
-    from slicery_service import db
+    from slicery_service import db, sessions
     from slicery_service.datasets import configured_sources
     from slicery_service.logs import log_config
 
     configured_sources()
+    if not sessions.are_on():
+        typer.echo(
+            "slicery-service: SLICERY_SESSION_KEY is not set: nobody can log in to the catalog", err=True
+        )
     db.check()
     db.dispose()
     with _shared_metrics() if workers > 1 else nullcontext():
@@ -169,6 +175,32 @@ def revoke_key(key_id: Annotated[str, typer.Argument(help="Id of the key, k_…"
     with transaction() as session:
         keys.revoke(session, key_id)
     typer.echo(f"Key {key_id} is revoked.")
+
+
+@sources_app.command("check")
+def check_sources(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Sources to check; all when absent.", metavar="[NAME]...")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Ask each store for what tickets need: listing, HEAD, ranges, If-Match, signatures, its clock, CORS."""
+    from slicery_service.datasets import configured_sources
+    from slicery_service.source_check import check
+
+    sources = configured_sources()
+    found = {name: check(sources.get(name)) for name in names or sources.names()}
+    if as_json:
+        typer.echo(json.dumps({name: [each.to_json() for each in checks] for name, checks in found.items()}))
+    else:
+        for name, checks in found.items():
+            typer.echo(name)
+            for each in checks:
+                typer.echo(f"  {each.outcome:<8} {each.title}: {each.detail}")
+                if each.hint:
+                    typer.echo(f"           {each.hint}")
+    if any(each.outcome == "failed" for checks in found.values() for each in checks):
+        raise typer.Exit(1)
 
 
 @contextmanager

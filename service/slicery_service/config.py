@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -41,6 +41,23 @@ class Settings(BaseSettings):
     )
     stretch_bytes: int = Field(default=256 << 20, ge=64, description="bytes of one parallel indexing task")
     max_objects: int = Field(default=100_000, ge=1, description="most objects of one dataset")
+    session_key: SecretStr | None = Field(
+        default=None,
+        min_length=32,
+        description="secret that signs the catalog's sessions, the same for all processes of the service; "
+        "without it nobody can log in to the catalog",
+    )
+    session_seconds: int = Field(
+        default=12 * 3600, ge=60, description="lifetime of a session of the catalog, from its last use"
+    )
+    catalog_download_bytes: int = Field(
+        default=64 << 20,
+        ge=0,
+        description="largest slice that people can download in the catalog, in bytes fetched; 0 turns that off",
+    )
+    anonymous_read: bool = Field(
+        default=False, description="whether the catalog's pages are shown to anybody, without a key"
+    )
 
 
 @lru_cache(maxsize=1)

@@ -12,19 +12,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Select, Text, delete, func, or_, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from slicery_service import cursors, formats, generations, jobs, listing
+from slicery_service import formats, generations, jobs, listing, search
 from slicery_service.byterange import ByteRange
+from slicery_service.compression import Compression, sniff
 from slicery_service.config import get_settings
 from slicery_service.errors import AlreadyRegistered, InvalidRequest, NotFound
 from slicery_service.formats import Format
 from slicery_service.ids import new_id
 from slicery_service.listing import Listing
 from slicery_service.models import Dataset, Job, JsonObject
-from slicery_service.sources import Sources
+from slicery_service.sources import ObjectInfo, Sources
 from slicery_service.store import store_for
 
 HEAD_BYTES = 64 << 10
@@ -45,13 +46,13 @@ class Registration:
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
-    """Which datasets to list: `q` is looked for in name, URI and tags; all that is given must fit."""
+class Look:
+    """What would be registered: the format and the first object's compression as detected, and the objects."""
 
-    q: str | None = None
-    format: str | None = None
-    state: str | None = None
-    tags: Sequence[str] = ()
+    form: Format
+    compression: Compression
+    found: Listing
+    name: str
 
 
 def register(session: Session, request: Registration, *, key_id: str | None) -> tuple[Dataset, Job]:
@@ -84,6 +85,17 @@ def register(session: Session, request: Registration, *, key_id: str | None) -> 
     return dataset, _begin(session, dataset, form, found)
 
 
+def look(uris: Sequence[str], format: str | None = None) -> Look:
+    """Tell what `register` would make of URIs, without making it; it raises what `register` raises."""
+    named = formats.get(format) if format is not None else None
+    found = listing.find(configured_sources(), uris)
+    form = named or _detect(found)
+    if form.companions is not None:
+        found = listing.completed(found, form.companions)
+    first = next(each for each in found.objects if each.size_bytes)
+    return Look(form, sniff(_head(found, first)), found, listing.default_name(uris))
+
+
 def reindex(session: Session, dataset_id: str) -> Job:
     """Begin a new generation from the objects as they are now; the live one serves until it is whole.
 
@@ -110,13 +122,6 @@ def get(session: Session, dataset_id: str, *, keep: bool = False) -> Dataset:
     return dataset
 
 
-def page(
-    session: Session, wanted: Filter, *, cursor: str | None, limit: int
-) -> tuple[Sequence[Dataset], str | None]:
-    """Return one page of datasets, the newest first, and the cursor of the next page."""
-    return cursors.page(session, _filtered(wanted), Dataset, cursor=cursor, limit=limit)
-
-
 def change(
     session: Session, dataset_id: str, *, name: str | None = None, tags: Sequence[str] | None = None
 ) -> Dataset:
@@ -126,7 +131,7 @@ def change(
         dataset.name = clean_name(name)
     if tags is not None:
         dataset.tags = clean_tags(tags)
-    session.flush()
+    search.refresh(session, dataset_id)
     return dataset
 
 
@@ -176,14 +181,16 @@ def _load_sources(path: Path) -> Sources:
 
 
 def _detect(found: Listing) -> Format:
-    keys = [each.key for each in found.objects]
-    for form in formats.all_formats():
-        if form.looks_like_listing is not None and form.looks_like_listing(keys):
-            return form
+    form = formats.of_listing([each.key for each in found.objects])
+    if form is not None:
+        return form
     first = next(each for each in found.objects if each.size_bytes)
+    return formats.get(formats.detect(first.key, _head(found, first)).format)
+
+
+def _head(found: Listing, first: ObjectInfo) -> bytes:
     wanted = ByteRange(0, min(HEAD_BYTES, first.size_bytes))
-    head = store_for(found.source).read(first.bucket, first.key, wanted, etag=first.etag)
-    return formats.get(formats.detect(first.key, head).format)
+    return store_for(found.source).read(first.bucket, first.key, wanted, etag=first.etag)
 
 
 def _completed(form: Format, options: JsonObject, found: Listing) -> Listing:
@@ -223,19 +230,5 @@ def _begin(session: Session, dataset: Dataset, form: Format, found: Listing) -> 
         dataset.state, dataset.error = "registered", None
         dataset.n_objects, dataset.size_bytes = len(found.objects), found.size_bytes
     generations.begin(session, dataset.id, number, kind=form.kind, objects=found.objects)
+    search.refresh(session, dataset.id)
     return job
-
-
-def _filtered(wanted: Filter) -> Select[Dataset]:
-    query = select(Dataset)
-    if wanted.q:
-        lists = (func.array_to_string(each, " ", type_=Text) for each in (Dataset.uris, Dataset.tags))
-        fields = (Dataset.name, *lists)
-        query = query.where(or_(*(each.icontains(wanted.q, autoescape=True) for each in fields)))
-    if wanted.format is not None:
-        query = query.where(Dataset.format == wanted.format)
-    if wanted.state is not None:
-        query = query.where(Dataset.state == wanted.state)
-    if wanted.tags:
-        query = query.where(Dataset.tags.contains(list(wanted.tags)))
-    return query

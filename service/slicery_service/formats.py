@@ -35,8 +35,8 @@ class Format:
     """What the service must know of a format.
 
     `kind` is its index kind (DESIGN: records, chunks, tiles, columns), `unit` the word for one record,
-    `suffixes` the usual endings of a key without `.gz`, `media_type` that of an uncompressed slice, and
-    `looks_like` tells from the first uncompressed bytes whether they can be of this format. What the
+    `suffixes` the usual endings of a key without `.gz`, the most usual first, `media_type` that of an uncompressed
+    slice, and `looks_like` tells from the first uncompressed bytes whether they can be of this format. What the
     `decoder_options` name in a dataset's summary goes with each of its tickets. `strategies` are those that it has
     besides the universal ones, and `selection` is a model whose members are what it can select by; a planner of
     the same name (`slicery.planners`) knows them. Where an option says what a record is, `unit_option` names it:
@@ -124,7 +124,9 @@ def detect(key: str, head: bytes) -> Detection:
     A telling suffix outweighs the content, so that a damaged FASTQ fails as FASTQ instead of passing as text.
     """
     text, stem, compression = peek(head), without_compression_suffix(key.lower()), sniff(head)
-    ranked = sorted(all_formats(), key=lambda each: _score(each, stem, text), reverse=True)
+    ranked = sorted(
+        all_formats(), key=lambda each: (_score(each, stem, text), _usual(each, stem)), reverse=True
+    )
     if ranked and ranked[0].kind != "records" and compression != "none" and _score(ranked[0], stem, text) > 3:
         raise UnknownFormat(
             f"{key!r} seems to hold {ranked[0].name} compressed with {compression}, which cannot be cut",
@@ -136,6 +138,13 @@ def detect(key: str, head: bytes) -> Detection:
             hint=f"Name it in `format`: {', '.join(each.name for each in all_formats())}.",
         )
     return Detection(ranked[0].name, compression)
+
+
+def of_listing(keys: Sequence[str]) -> Format | None:
+    """Return the format whose datasets are folders of such keys, or None."""
+    return next(
+        (each for each in all_formats() if each.looks_like_listing and each.looks_like_listing(keys)), None
+    )
 
 
 @lru_cache(maxsize=1)
@@ -159,6 +168,11 @@ def _score(each: Format, stem: str, text: bytes) -> int:
     if each.name == "text":  # anything may be text
         return named + (1 if each.looks_like(text) else 0)
     return named + (3 if each.looks_like(text) else 0)
+
+
+def _usual(each: Format, stem: str) -> int:
+    """Return the length of a format's first suffix, where the name ends with it: formats may share the others."""
+    return len(each.suffixes[0]) if each.suffixes and stem.endswith(each.suffixes[0]) else 0
 
 
 def without_compression_suffix(key: str) -> str:

@@ -15,6 +15,7 @@ from slicery_service.models import (
     Job,
     JsonObject,
     Picture,
+    Preview,
     StoredObject,
 )
 from slicery_service.sources import ObjectInfo
@@ -64,7 +65,7 @@ def go_live(
     """
     others = and_(Generation.dataset_id == dataset_id, Generation.number != number)
     session.execute(update(Generation).where(others).values(state="retired", size_bytes=0))
-    for table in (IndexSegment, StoredObject, Picture):
+    for table in (IndexSegment, StoredObject, Picture, Preview):
         session.execute(delete(table).where(table.dataset_id == dataset_id, table.generation != number))
     session.execute(delete(IndexDraft).where(IndexDraft.dataset_id == dataset_id))
     live = update(Generation).where(_is(dataset_id, number))

@@ -152,13 +152,17 @@ def n_records(session: Session, dataset_id: str, generation: int) -> int:
     return int(session.scalar(total) or 0)
 
 
-def load(session: Session, dataset_id: str, generation: int) -> Indexes:
-    """Return the index of a generation, from memory if it is kept there; NotIndexed when it is gone."""
+def load(session: Session, dataset_id: str, generation: int, *, keep: bool = True) -> Indexes:
+    """Return the index of a generation, from memory if it is kept there; NotIndexed when it is gone.
+
+    Without `keep` it is not put there: for workers, which need it once.
+    """
     cache = _cache()
     kept = cache.get((dataset_id, generation))
     if kept is None:
         kept = _load(session, dataset_id, generation)
-        cache.put((dataset_id, generation), kept)
+        if keep:
+            cache.put((dataset_id, generation), kept)
     return kept
 
 

@@ -20,7 +20,7 @@ from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from slicery_service import cursors, generations
+from slicery_service import cursors, generations, search
 from slicery_service.errors import (
     AlreadyRunning,
     IndexingError,
@@ -77,6 +77,12 @@ def page(
     if dataset_id is not None:
         query = query.where(Job.dataset_id == dataset_id)
     return cursors.page(session, query, Job, cursor=cursor, limit=limit)
+
+
+def get_all(session: Session, job_ids: Sequence[str]) -> Sequence[Job]:
+    """Return the jobs of these ids that there are, the newest first."""
+    query = select(Job).where(Job.id.in_(job_ids)).order_by(Job.created_at.desc(), Job.id.desc())
+    return session.scalars(query).all()
 
 
 def begin(session: Session, dataset_id: str, generation: int, *, bytes_total: int) -> Job:
@@ -230,6 +236,7 @@ def finish(
         size_bytes=size_bytes,
         error=None,
     )
+    search.refresh(session, dataset_id)
     return True
 
 

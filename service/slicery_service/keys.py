@@ -10,7 +10,6 @@ made it and within CACHE_SECONDS in every other.
 from __future__ import annotations
 
 import hashlib
-import hmac
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -19,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import Literal, get_args
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from slicery_service import db
@@ -97,6 +96,12 @@ def revoke(session: Session, key_id: str) -> ApiKey:
     return key
 
 
+def names_of(session: Session, key_ids: Sequence[str]) -> dict[str, str]:
+    """Return the names of keys by id; ids that are not known are missing."""
+    rows = session.execute(select(ApiKey.id, ApiKey.name).where(ApiKey.id.in_(key_ids)))
+    return {row.id: row.name for row in rows}
+
+
 class Keyring:
     """Finds the principal of a secret; asks the database at most once in CACHE_SECONDS for each key."""
 
@@ -113,26 +118,34 @@ class Keyring:
     def principal(self, secret: str) -> Principal:
         """Return who holds this secret; Unauthenticated says why when nobody does any more."""
         digest = _hash(secret)
-        found = self._recall(digest) or self._look_up(digest)
-        if found.expires_at is not None and found.expires_at <= self._now():
-            raise Unauthenticated("the API key has expired", hint="Ask an administrator for a new one.")
-        return found
+        return self._unexpired(self._recall(digest) or self._look_up(digest, ApiKey.hash == digest))
+
+    def principal_of(self, key_id: str) -> Principal:
+        """Return who holds the key of this id, as `principal` does: for sessions, which know no secret."""
+        marker = b"id " + key_id.encode("utf-8", "surrogatepass")
+        found = self._recall(marker) or self._look_up(marker, ApiKey.id == key_id)
+        return self._unexpired(found)
 
     def forget(self, key_id: str) -> None:
         """Drop a key from the cache, because it has been revoked."""
         with self._lock:
             self._known = {h: entry for h, entry in self._known.items() if entry[1].key_id != key_id}
 
+    def _unexpired(self, found: Principal) -> Principal:
+        if found.expires_at is not None and found.expires_at <= self._now():
+            raise Unauthenticated("the API key has expired", hint="Ask an administrator for a new one.")
+        return found
+
     def _recall(self, digest: bytes) -> Principal | None:
         with self._lock:
             good_until, principal = self._known.get(digest, (0.0, None))
         return principal if self._monotonic() < good_until else None
 
-    def _look_up(self, digest: bytes) -> Principal:
+    def _look_up(self, digest: bytes, wanted: ColumnElement[bool]) -> Principal:
         # The clock is read first: what the database said may be no older than CACHE_SECONDS.
         asked_at = self._monotonic()
         with db.transaction() as session:
-            principal = _find(session, digest, self._now())
+            principal = _find(session, wanted, self._now())
         with self._lock:
             if len(self._known) >= CACHE_SIZE:
                 self._known.clear()
@@ -144,9 +157,9 @@ def _hash(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
-def _find(session: Session, digest: bytes, now: datetime) -> Principal:
-    key = session.scalar(select(ApiKey).where(ApiKey.hash == digest))
-    if key is None or not hmac.compare_digest(key.hash, digest):
+def _find(session: Session, wanted: ColumnElement[bool], now: datetime) -> Principal:
+    key = session.scalar(select(ApiKey).where(wanted))
+    if key is None:
         raise Unauthenticated(
             "the API key is not known", hint="Send `Authorization: Bearer sk_…` with a key of this service."
         )

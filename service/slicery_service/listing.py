@@ -5,10 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
+from slicery_service import formats
 from slicery_service.config import get_settings
-from slicery_service.errors import EmptyObject, InvalidRequest, ObjectMissing
+from slicery_service.errors import (
+    EmptyObject,
+    InvalidRequest,
+    ObjectMissing,
+    ObjectUnreadable,
+    SourceNotAllowed,
+)
 from slicery_service.globs import has_wildcard
 from slicery_service.sources import ObjectInfo, Source, Sources
 from slicery_service.store import Store, store_for
@@ -92,9 +100,9 @@ def default_name(uris: Sequence[str]) -> str:
 def _expand(source: Source, places: Sequence[tuple[str, str]]) -> list[ObjectInfo]:
     limit, store = get_settings().max_objects, store_for(source)
     if len(places) == 1:
-        return store.expand(*places[0], limit=limit)
+        return _objects(store, *places[0], limit)
     with ThreadPoolExecutor(PARALLEL, thread_name_prefix="listing") as pool:
-        lists = list(pool.map(lambda place: store.expand(*place, limit=limit), places))
+        lists = list(pool.map(lambda place: _objects(store, place[0], place[1], limit), places))
     objects = [each for found in lists for each in found]
     if len(objects) > limit:
         raise InvalidRequest(
@@ -102,6 +110,19 @@ def _expand(source: Source, places: Sequence[tuple[str, str]]) -> list[ObjectInf
             hint="Register fewer at once.",
         )
     return objects
+
+
+def _objects(store: Store, bucket: str, key: str, limit: int) -> list[ObjectInfo]:
+    """List what a URI means; also a folder named without its "/", where a format knows it as one dataset."""
+    try:
+        return store.expand(bucket, key, limit=limit)
+    except ObjectMissing:
+        if key and not key.endswith("/") and not has_wildcard(key):
+            with suppress(ObjectUnreadable, SourceNotAllowed, InvalidRequest):
+                found = store.expand(bucket, key + "/", limit=limit)
+                if formats.of_listing([each.key for each in found]) is not None:
+                    return found
+        raise
 
 
 def _first_there(store: Store, beside: ObjectInfo, spellings: Sequence[str]) -> ObjectInfo:

@@ -3,6 +3,7 @@
     dataset ─┬─ generation ─┬─ object           what the generation indexes: key, size, ETag
              │              ├─ index_segment    its index, in pieces of at most 4 MiB
              │              ├─ picture          small images for the catalog
+             │              ├─ preview          first rows and statistics of a sample, for people
              │              └─ index_draft      results of parallel stretches, until they are settled
              ├─ job                             one run of a worker for one generation
              └─ partition                       a request, never its slices
@@ -32,7 +33,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 DatasetState = Literal["registered", "indexing", "indexed", "stale", "failed"]
@@ -79,7 +80,7 @@ class Dataset(Base):
     """A registered, ordered set of objects of one format.
 
     `uris` are as they were registered, in their order; `uris_digest` is what makes them unique, as PostgreSQL's
-    indexes hold no long values.
+    indexes hold no long values. `search_text` and `search_grams` are what it is found by (see search.py).
     """
 
     __tablename__ = "dataset"
@@ -90,6 +91,23 @@ class Dataset(Base):
         Index("ix_dataset_state_created_at_id", "state", "created_at", "id"),
         Index("ix_dataset_format_created_at_id", "format", "created_at", "id"),
         Index("ix_dataset_tags", "tags", postgresql_using="gin"),
+        Index("ix_dataset_source_created_at_id", "source", "created_at", "id"),
+        Index(
+            "ix_dataset_groups",
+            "format",
+            "state",
+            "source",
+            postgresql_include=["size_bytes", "n_records"],
+        ),
+        Index("ix_dataset_size_bytes_id", "size_bytes", "id"),
+        Index("ix_dataset_lower_name_id", text("lower(name)"), "id"),
+        Index("ix_dataset_n_records_id", text("coalesce(n_records, '-1'::bigint)"), "id"),
+        Index(
+            "ix_dataset_search_grams",
+            "search_grams",
+            postgresql_using="gin",
+            postgresql_with={"fastupdate": False},
+        ),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -112,6 +130,8 @@ class Dataset(Base):
     created_by: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
+    search_text: Mapped[str] = mapped_column(server_default=text("''"), deferred=True)
+    search_grams: Mapped[str | None] = mapped_column(TSVECTOR, deferred=True)
 
 
 class Generation(Base):
@@ -194,6 +214,17 @@ class Picture(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     media_type: Mapped[str]
     title: Mapped[str]
+    content: Mapped[bytes]
+
+
+class Preview(Base):
+    """The first rows of a dataset, and statistics of a sample, as JSON (see previews.py)."""
+
+    __tablename__ = "preview"
+    __table_args__ = (_of_generation(),)
+
+    dataset_id: Mapped[str] = mapped_column(primary_key=True)
+    generation: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     content: Mapped[bytes]
 
 

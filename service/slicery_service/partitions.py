@@ -28,7 +28,7 @@ from slicery_service.errors import (
 from slicery_service.index import Indexes
 from slicery_service.models import Dataset, Partition
 from slicery_service.open_partition import OpenPartition, open_partitions
-from slicery_service.planning.plan import AnyPlan
+from slicery_service.planning.plan import AnyPlan, FilePlan
 from slicery_service.planning.registry import planner_of
 from slicery_service.planning.strategies import parse_selection, parse_strategy
 from slicery_service.slicing import RecordFormat
@@ -50,14 +50,27 @@ def create(
 
     Raises NotIndexed, UnknownStrategy, InvalidStrategy, InvalidRequest.
     """
+    made = preview(session, dataset_id, strategy, selection)
+    is_new = _save(session, made.row)
+    return open_partitions.put(made), is_new
+
+
+def preview(
+    session: Session, dataset_id: str, strategy: JsonObject, selection: JsonObject | None
+) -> OpenPartition:
+    """Return the partition that `create` would make, without storing it; the same problems are raised."""
     dataset = datasets.get(session, dataset_id)
     if dataset.generation is None:
         raise _not_indexed(dataset)
     strategy, selection = _normal(dataset, strategy, selection)
+    number = partition_id(dataset_id, dataset.generation, strategy, selection)
+    kept = open_partitions.get(number)
+    if kept is not None:
+        return kept
     indexed = index.load(session, dataset_id, dataset.generation)
     plan = _plan(dataset, strategy, selection, indexed, get_settings().max_slices)
     row = Partition(
-        id=partition_id(dataset_id, dataset.generation, strategy, selection),
+        id=number,
         dataset_id=dataset_id,
         generation=dataset.generation,
         strategy=strategy,
@@ -66,8 +79,12 @@ def create(
         n_records=plan.n_records,
         size_bytes=plan.size_bytes,
     )
-    is_new = _save(session, row)
-    return open_partitions.put(_open(row, dataset, indexed, plan)), is_new
+    return _open(row, dataset, indexed, plan)
+
+
+def is_known(session: Session, partition_id: str) -> bool:
+    """Tell whether a partition has been created."""
+    return session.get(Partition, partition_id) is not None
 
 
 def find_changes(session: Session, dataset_id: str) -> Problem | None:
@@ -162,6 +179,7 @@ def _open(row: Partition, dataset: Dataset, indexed: Indexes, plan: AnyPlan) -> 
         compression=dataset.compression or "none",
         n_slices=plan.n_slices,
         objects=indexed.objects,
+        shared=tuple(plan.shared) if isinstance(plan, FilePlan) else (),
     )
     records = RecordFormat.of(form.name, form.decoder_options, dataset.summary)
     return OpenPartition(row, cutting, indexed, records, plan, dataset.source)

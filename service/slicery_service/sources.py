@@ -118,6 +118,10 @@ class Source(BaseModel):
         """Say whether keys that begin with `prefix` may be listed; each one found must be allowed as well."""
         return any(_covers(pattern, bucket, prefix) for pattern in self.allow)
 
+    def allows_below(self, bucket: str, prefix: str) -> bool:
+        """Say whether something below `prefix` may be allowed, so that a way to it may be shown."""
+        return any(_leads_to(pattern, bucket, prefix) for pattern in self.allow)
+
     def require(self, bucket: str, key: str) -> None:
         """Raise SourceNotAllowed unless this object may be read."""
         if not self.allows(bucket, key):
@@ -191,6 +195,14 @@ def _covers(pattern: str, bucket: str, prefix: str) -> bool:
     allowed_bucket, _, allowed_key = pattern.partition("/")
     inside = literal_prefix(allowed_key) if has_wildcard(allowed_key) else _as_folder(allowed_key)
     return fnmatchcase(bucket, allowed_bucket) and prefix.startswith(inside)
+
+
+def _leads_to(pattern: str, bucket: str, prefix: str) -> bool:
+    allowed_bucket, _, allowed_key = pattern.partition("/")
+    if not fnmatchcase(bucket, allowed_bucket):
+        return False
+    inside = literal_prefix(allowed_key) if has_wildcard(allowed_key) else _as_folder(allowed_key)
+    return prefix.startswith(inside) or inside.startswith(prefix)
 
 
 def _as_folder(key: str) -> str:

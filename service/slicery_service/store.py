@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC
 from functools import cache
 from ipaddress import ip_address
@@ -30,7 +31,18 @@ ATTEMPTS = 4  # botocore waits up to 1, 2 and 4 s between them
 PAUSES_SECONDS = (0.1, 0.5, 2.0)  # before a body that broke off is asked for again
 POOL_SIZE = 16
 
+# Named here, as `list` is a method of Store.
 ObjectInfos: TypeAlias = list[ObjectInfo]
+ObjectNames: TypeAlias = list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """What stands directly below a prefix: prefixes that end in "/", and objects, each in order."""
+
+    folders: tuple[str, ...]
+    objects: tuple[ObjectInfo, ...]
+    is_truncated: bool
 
 
 class Store:
@@ -68,14 +80,39 @@ class Store:
         with told_as_problems(self.source.name, f"s3://{bucket}/{prefix}"):
             for page in pages.paginate(Bucket=bucket, Prefix=prefix, **self._payer):
                 for found in page.get("Contents", ()):
-                    yield ObjectInfo(
-                        bucket=bucket,
-                        key=found["Key"],
-                        size_bytes=found["Size"],
-                        etag=found["ETag"],
-                        version_id=None,  # listings name no versions
-                        last_modified=found["LastModified"],
-                    )
+                    yield _described(bucket, found)
+
+    def folder(self, bucket: str, prefix: str, *, limit: int) -> Folder:
+        """Describe what stands directly below a prefix that ends in "/", or is empty: folders and objects.
+
+        A folder may be shown to whom not everything in it is allowed; objects that are not allowed are left out.
+        """
+        if not self.source.allows_below(bucket, prefix):
+            self.source.require_prefix(bucket, prefix)
+        request = {"Bucket": bucket, "Prefix": prefix, "Delimiter": "/", "MaxKeys": limit, **self._payer}
+        with told_as_problems(self.source.name, f"s3://{bucket}/{prefix}"):
+            found = self._client.list_objects_v2(**request)
+        folders = [each["Prefix"] for each in found.get("CommonPrefixes", ())]
+        objects = [
+            _described(bucket, each)
+            for each in found.get("Contents", ())
+            if each["Key"] != prefix and self.source.allows(bucket, each["Key"])
+        ]
+        return Folder(
+            folders=tuple(sorted(each for each in folders if self.source.allows_below(bucket, each))),
+            objects=tuple(sorted(objects, key=lambda each: each.key.encode())),
+            is_truncated=bool(found.get("IsTruncated")),
+        )
+
+    def buckets(self) -> ObjectNames:
+        """Return the buckets that the source allows: those that it names, or, behind wildcards, that there are."""
+        patterns = [pattern.partition("/")[0] for pattern in self.source.allow]
+        named = [bucket for bucket in patterns if not has_wildcard(bucket)]
+        if len(named) < len(patterns):
+            with told_as_problems(self.source.name, "its buckets"):
+                there = [each["Name"] for each in self._client.list_buckets()["Buckets"]]
+            named += [name for name in there if self.source.allows_below(name, "")]
+        return sorted(set(named))
 
     def expand(self, bucket: str, key_or_pattern: str, *, limit: int) -> ObjectInfos:
         """Return the objects that a URI means, in key order (by UTF-8 bytes, as AWS lists them).
@@ -160,6 +197,17 @@ class Store:
                 hint="Check the prefix; `*` stays within one folder, `**` crosses folders.",
             )
         return sorted(found, key=lambda item: item.key.encode())
+
+
+def _described(bucket: str, found: Any) -> ObjectInfo:
+    return ObjectInfo(
+        bucket=bucket,
+        key=found["Key"],
+        size_bytes=found["Size"],
+        etag=found["ETag"],
+        version_id=None,  # listings name no versions
+        last_modified=found["LastModified"],
+    )
 
 
 def store_for(source: Source) -> Store:

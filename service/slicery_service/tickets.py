@@ -17,7 +17,7 @@ from slicery_service.index import PinnedObject
 from slicery_service.presign import Grant, SignedObject, presign
 from slicery_service.sources import Source
 from slicery_service.store import store_for
-from slicery_service.wrapping.parts import FilePart, SliceFile
+from slicery_service.wrapping.parts import FilePart, ObjectRange, SliceFile, n_bytes
 
 _COMPRESSION_SUFFIXES = (".gz", ".bgz", ".bgzf", ".gzip")
 
@@ -36,6 +36,7 @@ class Cutting:
     compression: str
     n_slices: int
     objects: tuple[PinnedObject, ...]
+    shared: tuple[SliceFile, ...] = ()
 
 
 class Signer:
@@ -100,13 +101,16 @@ class Writer:
     def __init__(self, cutting: Cutting, signer: Signer) -> None:
         self._cutting = cutting
         self._signer = signer
-        self._names = [_name_around(cutting.form, pinned) for pinned in cutting.objects]
-        self._parts: dict[int, tuple[object, list[Any], int]] = {}
+        self._names = [name_around(cutting.form, pinned) for pinned in cutting.objects]
+        self._parts: dict[tuple[int, bool], tuple[object, list[Any], int]] = {}
+        self._steps: dict[int, tuple[object, list[JsonObject]]] = {}
 
-    def head(self) -> JsonObject:
-        """Return what all compact tickets share."""
+    def head(self, *, files: bool = True) -> JsonObject:
+        """Return what all tickets share; of compact ones also the `files` that all of them have behind their own."""
         cutting = self._cutting
+        shared = self._shared(self._compact_part) if files else []
         return {
+            **({"files": shared} if shared else {}),
             "version": VERSION,
             "partition": cutting.partition,
             "count": cutting.n_slices,
@@ -126,6 +130,7 @@ class Writer:
     def expanded(self, first: int, slices: Slices, records: Spans) -> list[JsonObject]:
         """Return whole tickets (`slicery.ticket.Ticket`)."""
         cutting, unit = self._cutting, self._cutting.unit
+        shared = self._shared(self._whole_part)
         tickets = []
         for i, files in enumerate(slices):
             decode = files[0].decode
@@ -141,8 +146,9 @@ class Writer:
                     "format": cutting.form.name,
                     "compression": cutting.compression,
                     "records": {"unit": unit, "first": records[i][0], "count": records[i][1]},
-                    "files": [self._file(first + i, file, decode, self._whole_part) for file in files],
-                    "decode": _written(decode),
+                    "files": [self._file(first + i, file, decode, self._whole_part) for file in files]
+                    + shared,
+                    "decode": self._written_steps(decode),
                     "expires_at": expiry,
                     "links": {"self": f"/v1/partitions/{cutting.partition}/slices/{first + i}"},
                 }
@@ -156,18 +162,24 @@ class Writer:
                 "index": first + i,
                 "records": list(records[i]),
                 "files": [self._file(first + i, file, files[0].decode, self._compact_part) for file in files],
-                "decode": _written(files[0].decode),
+                "decode": self._written_steps(files[0].decode),
             }
             for i, files in enumerate(slices)
         ]
 
-    def _file(self, index: int, file: SliceFile, decode: tuple[Step, ...], write: _WritePart) -> JsonObject:
+    def _shared(self, write: _WritePart) -> list[JsonObject]:
+        """Write the files that all slices have; each brings its own decode steps."""
+        return [self._file(None, file, (), write) for file in self._cutting.shared]
+
+    def _file(
+        self, index: int | None, file: SliceFile, decode: tuple[Step, ...], write: _WritePart
+    ) -> JsonObject:
         before, after = self._names[file.object]
         head, head_length = self._written_parts(file.object, file.head, write)
         own, own_length = self._written_parts(file.object, file.body, write)
         pinned = self._cutting.objects[file.object]
         body: JsonObject = {
-            "name": f"{before}.slice{index}{file.label}{after}",
+            "name": f"{before}{'' if index is None else f'.slice{index}'}{file.label}{after}",
             "media_type": self._cutting.form.media_type
             if pinned.compression == "none"
             else "application/gzip",
@@ -175,23 +187,34 @@ class Writer:
             "parts": head + own if head else own,
         }
         if file.decode != decode:
-            body["decode"] = _written(file.decode)
+            body["decode"] = self._written_steps(file.decode)
         return body
+
+    def _written_steps(self, steps: tuple[Step, ...]) -> list[JsonObject]:
+        """Write steps once for all files that share them, by identity as well."""
+        known = self._steps.get(id(steps))
+        if known is None:
+            known = (steps, [step.to_json() for step in steps])
+            self._steps[id(steps)] = known
+        return known[1]
 
     def _written_parts(
         self, number: int, parts: tuple[FilePart, ...], write: _WritePart
     ) -> tuple[list[Any], int]:
         """Write parts once for all slices that share them: by identity, as comparing would cost more."""
-        known = self._parts.get(id(parts))
+        key = (id(parts), write == self._compact_part)
+        known = self._parts.get(key)
         if known is None:
             written = [write(number, part) for part in parts]
-            known = (parts, written, sum(len(part) for part in parts))
-            self._parts[id(parts)] = known
+            known = (parts, written, sum(map(n_bytes, parts)))
+            self._parts[key] = known
         return known[1], known[2]
 
     def _whole_part(self, number: int, part: FilePart) -> JsonObject:
         if isinstance(part, bytes):
             return Part.inline(part).to_json()
+        if isinstance(part, ObjectRange):
+            number, part = part
         signed = self._signer.signed(self._cutting.objects[number])
         headers = {"Range": part.http_range(), **signed.headers}
         return Part(signed.prefix + self._signer.signature(signed, part), len(part), headers).to_json()
@@ -199,6 +222,8 @@ class Writer:
     def _compact_part(self, number: int, part: FilePart) -> list[Any]:
         if isinstance(part, bytes):
             return [base64.b64encode(part).decode("ascii")]
+        if isinstance(part, ObjectRange):
+            number, part = part
         signed = self._signer.signed(self._cutting.objects[number])
         return [number, part.start, len(part), self._signer.signature(signed, part)]
 
@@ -208,13 +233,10 @@ def _whole_second(moment: datetime) -> datetime:
     return moment.replace(microsecond=0) + timedelta(seconds=1)
 
 
-def _written(steps: tuple[Step, ...]) -> list[JsonObject]:
-    return [step.to_json() for step in steps]
-
-
-def _name_around(form: Format, pinned: PinnedObject) -> tuple[str, str]:
+def name_around(form: Format, pinned: PinnedObject) -> tuple[str, str]:
     """Return what stands around a slice's number in its file's name: `run` and `.fastq.gz`."""
-    name = posixpath.basename(pinned.key)
+    key = posixpath.dirname(pinned.key) if form.looks_like_listing else ""  # such a dataset is a folder
+    name = posixpath.basename(key or pinned.key)
     lower = name.lower()
     wrapping = next((each for each in _COMPRESSION_SUFFIXES if lower.endswith(each)), "")
     stem = lower.removesuffix(wrapping)

@@ -77,6 +77,11 @@ def count_states(session: Session) -> dict[str, dict[str, int]]:
     }
 
 
+def count_jobs(session: Session) -> dict[str, int]:
+    """Count jobs by state, zeros included."""
+    return _count(session, Job.state, JOB_STATES)
+
+
 def key_view(key: ApiKey) -> JsonObject:
     """Return what may be known of a key: everything but its secret and its hash."""
     return {

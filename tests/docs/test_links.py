@@ -14,7 +14,7 @@ FOLDERS = (
 )  # fmt: skip
 HOSTS = re.compile(
     r"(localhost|127\.0\.0\.1|(.+\.)?example(\.org|\.com)?|[\w-]+|doi\.org|keepachangelog\.com|semver\.org|"
-    r"samtools\.github\.io|bucket\.host)(:\d+)?"
+    r"samtools\.github\.io|docs\.ogc\.org|bucket\.host)(:\d+)?"
 )
 MACHINE_PATH = re.compile(r"(?<![\w.…*-])/(root|home|Users|work|mnt|opt)/[\w.-]+")
 

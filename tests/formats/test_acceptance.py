@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import judges
@@ -176,4 +178,11 @@ def test_text(boundary: str, read: Any) -> None:
 
 def test_every_format_is_among_them() -> None:
     tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
-    assert {form.name for form in formats.all_formats()} <= tested | {"fastq"}  # in test_check_format.py
+    records = {form.name for form in formats.all_formats() if form.kind == "records"}
+    assert records <= tested | {"fastq"}  # in test_check_format.py
+
+
+@pytest.mark.parametrize("name", [form.name for form in formats.all_formats() if form.kind != "records"])
+def test_every_format_of_tables_is_tried_with_its_own_tests(name: str) -> None:
+    text = (Path(__file__).parent / f"test_{name}.py").read_text()
+    assert re.search(rf'check_format\(\s*"{name}"', text)

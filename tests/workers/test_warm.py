@@ -11,10 +11,16 @@ from pathlib import Path
 import pytest
 
 from slicery_service import formats
-from slicery_workers.kernels.warm import SAMPLES
+from slicery_workers.kernels.warm import SAMPLES, TABLES
 
 INDEX_ALL = r"""
+import io
+
+import laspy
+import numpy as np
+
 from slicery_workers.testing.memory import index_bytes
+from slicery_workers.testing.tables import TableDataset
 
 OBJECTS = {
     "csv": b"name;size;day\n" + b'"a;b";1e5;2024-02-29\nc;;\n' * 500,
@@ -28,12 +34,20 @@ OBJECTS = {
 for form, data in OBJECTS.items():
     for stretch in (None, 1000):
         assert index_bytes(data, form, stretch=stretch)[1].n_records, form
+for version, number in (("1.2", 3), ("1.4", 7)):
+    las, buffer = laspy.create(file_version=version, point_format=number), io.BytesIO()
+    las.x = las.y = las.z = np.arange(3000.0)
+    las.write(buffer)
+    assert TableDataset.of("las", {"a.las": buffer.getvalue()}, share_bytes=40_000).found.n_records == 3000
+from formats.imzml_samples import by_hand, spectra_of
+
+assert TableDataset.of("imzml", by_hand("a", spectra_of(30)).contents).found.n_records == 30
 """
 
 
 def run(*arguments: str, cache: Path) -> str:
     """Run Python with numba's cache in a folder of the test's own."""
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": str(Path(__file__).parents[1])}
     return subprocess.run(
         [sys.executable, *arguments], env=environment, capture_output=True, text=True, check=True
     ).stdout
@@ -47,7 +61,7 @@ def test_each_record_format_has_a_sample() -> None:
 @pytest.mark.slow
 def test_nothing_is_left_to_be_compiled_by_jobs(tmp_path: Path) -> None:
     lines = run("-m", "slicery_workers", "--compile", cache=tmp_path).splitlines()
-    assert [line.split()[0] for line in lines] == list(SAMPLES)
+    assert [line.split()[0] for line in lines] == [*SAMPLES, *TABLES]
     compiled = sorted(tmp_path.rglob("*.nbc"))
     assert compiled
     run("-c", INDEX_ALL, cache=tmp_path)

@@ -19,4 +19,15 @@ def joined_summary(indexer: RecordIndexer, form: Format, summaries: Sequence[Sum
         for number, each in enumerate(summaries)
     }
     exceptions = {number: values for number, values in differing.items() if values}
-    return joined | ({"objects": exceptions} if exceptions else {})
+    return dict(storable(joined | ({"objects": exceptions} if exceptions else {})))
+
+
+def storable(value: Any) -> Any:
+    """Return a summary that PostgreSQL's JSON can hold, which has no NUL: names may have one."""
+    if isinstance(value, str):
+        return value.replace("\0", "\N{SYMBOL FOR NULL}") if "\0" in value else value
+    if isinstance(value, dict):
+        return {storable(name): storable(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [storable(each) for each in value]
+    return value

@@ -19,6 +19,7 @@ from slicery_service.db import transaction
 from slicery_service.errors import InternalError, Problem
 from slicery_service.jobs import Claim
 from slicery_workers.app import app
+from slicery_workers.previews.make import make_preview
 from slicery_workers.progress import JobEnded
 from slicery_workers.record_work import RecordWork
 from slicery_workers.registry import indexer_of
@@ -47,6 +48,7 @@ def index_dataset(self: Task, job_id: str) -> None:
         for unit in units:
             work.run(unit)
         work.join()
+        make_preview(claim)
 
 
 @app.task(name=queue.INDEX_STRETCH)
@@ -63,6 +65,7 @@ def index_stretch(job_id: str, unit: dict[str, Any]) -> None:
             is_last = jobs.unit_done(session, job_id)
         if is_last:
             work.join()
+            make_preview(claim)
 
 
 def _work(claim: Claim, *, shared: bool) -> Work:

@@ -15,6 +15,7 @@ from slicery_service import db
 from slicery_service.api import datasets, docs, events, formats, health, jobs, keys, partitions, problems
 from slicery_service.api.access import Access
 from slicery_service.api.metrics import Metrics
+from slicery_service.catalog import routers as catalog
 from slicery_service.keys import Keyring
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -26,6 +27,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     keys.router,
     health.router,
     docs.router,
+    *catalog.ROUTERS,
 )
 
 OPEN_PATHS = ("/healthz", "/readyz")

@@ -2,6 +2,7 @@
 
     Authorization: Bearer sk_…           for programs
     Authorization: Basic base64(:sk_…)   for people: a browser asks for it as a password; GET and HEAD only
+    Cookie: slicery_session=…            for /docs, beside the catalog's pages
 
 Basic is for reading alone because a browser sends it along with requests that other sites provoke.
 """
@@ -14,6 +15,7 @@ from collections.abc import Callable
 
 from fastapi import FastAPI, Request
 
+from slicery_service import sessions
 from slicery_service.errors import PermissionDenied, Unauthenticated
 from slicery_service.keys import Keyring, Principal, Scope
 
@@ -41,7 +43,11 @@ def require(scope: Scope) -> Callable[[Request], Principal]:
 def authenticate(request: Request) -> Principal:
     """Return who holds the key of this request; Unauthenticated when nobody does."""
     keyring = keyring_of(request.app)
-    principal = keyring.principal(_secret(request))
+    session = _session(request)
+    if session is not None and session.key_id is not None:
+        principal = keyring.principal_of(session.key_id)
+    else:
+        principal = keyring.principal(_secret(request))
     request.state.key_id = principal.key_id
     return principal
 
@@ -55,6 +61,13 @@ def keyring_of(app: FastAPI) -> Keyring:
 def challenge(path: str) -> str:
     """Return the WWW-Authenticate of a 401; only pages for people make a browser ask for a password."""
     return 'Bearer, Basic realm="Slicery"' if path in BROWSER_PATHS else "Bearer"
+
+
+def _session(request: Request) -> sessions.Session | None:
+    """Return the catalog's session, which opens the pages for people that stand beside it, and no call."""
+    if request.url.path not in BROWSER_PATHS or "authorization" in request.headers:
+        return None
+    return sessions.read(request.cookies.get(sessions.COOKIE))
 
 
 def _secret(request: Request) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from slicery_service import datasets, pictures, queue
+from slicery_service import datasets, pictures, previews, queue, search
 from slicery_service.api.auth import require
 from slicery_service.api.problems import responses
 from slicery_service.api.schemas import (
@@ -17,6 +17,7 @@ from slicery_service.api.schemas import (
     DatasetPage,
     JobView,
     Limit,
+    PreviewView,
     RegistrationBody,
 )
 from slicery_service.db import transaction
@@ -65,7 +66,8 @@ def register(body: RegistrationBody, principal: Writer, response: Response) -> A
 )
 def list_datasets(
     q: Annotated[
-        str | None, Query(max_length=200, description="text to find in name, URI and tags; case is ignored")
+        str | None,
+        Query(max_length=200, description="words to find in names, tags, URIs, keys, columns and contigs"),
     ] = None,
     format: Annotated[str | None, Query(description="only this format")] = None,
     state: Annotated[DatasetState | None, Query(description="only this state")] = None,
@@ -74,9 +76,9 @@ def list_datasets(
     limit: Limit = PAGE,
 ) -> Any:
     """Return one page, the newest first; all filters that are given must fit."""
-    wanted = datasets.Filter(q=q, format=format, state=state, tags=tag or ())
+    wanted = search.Filter(q=q, format=format, state=state, tags=tag or ())
     with transaction() as session:
-        found, following = datasets.page(session, wanted, cursor=cursor, limit=limit)
+        found, following = search.page(session, wanted, cursor=cursor, limit=limit)
         return {"datasets": dataset_views(session, found), "next": following}
 
 
@@ -157,3 +159,25 @@ def picture(dataset_id: str, name: str) -> Response:
     with transaction() as session:
         found = pictures.get(session, datasets.get(session, dataset_id), name)
         return Response(found.content, media_type=found.media_type)
+
+
+@router.get(
+    "/{dataset_id}/preview",
+    operation_id="getPreview",
+    summary="Show decoded rows of a dataset",
+    response_model=PreviewView,
+    responses=responses(404, 409),
+    dependencies=READ,
+)
+def preview(
+    dataset_id: str,
+    offset: Annotated[int, Query(ge=0, le=1_000_000, description="number of the first row to return")] = 0,
+    limit: Annotated[int, Query(ge=1, le=100, description="most rows to return")] = 100,
+) -> Any:
+    """Return the first rows, decoded, and statistics of a sample; both were made when the dataset was indexed.
+
+    They are for people: texts are cut, control characters replaced by symbols, and there are at most 100 rows. Records
+    for programs come from slices.
+    """
+    with transaction() as session:
+        return previews.view(session, datasets.get(session, dataset_id), offset=offset, limit=limit)

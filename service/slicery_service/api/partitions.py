@@ -233,7 +233,7 @@ def _lines(
     writer = Writer(partition.cutting, signer)
     opening: dict[str, Any] = {
         "partition": summary_view(partition),
-        "head": writer.head(),
+        "head": writer.head(files=form == "compact"),
     }
     if form == "compact":
         opening["sources"] = writer.sources()

@@ -177,6 +177,46 @@ class PictureView(BaseModel):
     href: str = Field(description="where it is, from the service's root")
 
 
+class PreviewColumn(BaseModel):
+    """A column of a preview's rows."""
+
+    name: str
+    type: str = Field(examples=["int64"])
+
+
+class PreviewSample(BaseModel):
+    """What the statistics of a preview are of, where they are not of all records."""
+
+    n_records: int
+    n_places: int = Field(description="places of the dataset that the records come from")
+    size_bytes: int = Field(description="bytes of objects that were fetched for them")
+
+
+class PreviewView(BaseModel):
+    """Decoded rows of a dataset, and statistics, for people."""
+
+    dataset: str
+    generation: int
+    records: RecordsView
+    columns: list[PreviewColumn] = Field(description="those that are shown, at most 100")
+    n_columns: int = Field(description="how many there are in all")
+    rows: list[list[Any]] = Field(
+        description="the first records as null, truth values, numbers, and texts of at most 300 characters"
+    )
+    offset: int
+    n_rows: int = Field(description="rows that are kept, at most 100")
+    next: int | None = Field(description="`offset` of the rows that follow; null at the last")
+    sample: PreviewSample
+    statistics: list[dict[str, Any]] = Field(
+        description="each with `name`, `title`, `kind` (histogram, counts, profile, shares, lengths or density) and "
+        "`of`: `sample`, or `all` where it is of every record; `column` names the column it is of by its number"
+    )
+    quality_offset: int | None = Field(
+        default=None, description="FASTQ: taken off the codes of qualities, 33 or 64"
+    )
+    problem: str | None = Field(description="why there is no preview, or not all of it")
+
+
 class DatasetDetails(DatasetView):
     """A dataset, with what is only told of one at a time."""
 

@@ -80,6 +80,7 @@ def _run(stack: Stack) -> int:
 def _summary(stack: Stack) -> str:
     s3 = stack.servers.s3
     rows = {
+        "catalog": f"{stack.api_url}/",
         "API": stack.api_url,
         "docs": f"{stack.api_url}/docs",
         "API key": stack.api_key,

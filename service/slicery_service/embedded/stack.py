@@ -186,6 +186,7 @@ class Stack:
             "SLICERY_SOURCES_FILE": str(self.path / "sources.toml"),
             ACCESS_KEY_VARIABLE: self.servers.s3.access_key,
             SECRET_KEY_VARIABLE: self.servers.s3.secret_key,
+            "SLICERY_SESSION_KEY": self._folder.secret("session_key"),
             "no_proxy": no_proxy,
             "NO_PROXY": no_proxy,
             "PYTHONUNBUFFERED": "1",

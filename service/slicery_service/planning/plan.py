@@ -112,6 +112,11 @@ class FilePlan(ABC):
     def records(self, first: int, stop: int) -> Sequence[tuple[int, int]]:
         """Return, for each slice of the page, the number of its first record and how many it holds."""
 
+    @property
+    def shared(self) -> Sequence[SliceFile]:
+        """The files that every slice has behind its own; they are not among `files`."""
+        return ()
+
     @abstractmethod
     def files(self, first: int, stop: int) -> list[tuple[SliceFile, ...]]:
         """Return the files of the page's slices; each slice has one at least, also where it holds no record."""

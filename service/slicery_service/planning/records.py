@@ -165,20 +165,21 @@ def covered_bytes(covered: Cover, indexes: Sequence[RecordIndex]) -> int:
     total = 0
     for number in np.unique(covered.columns["object"]).tolist():
         _, columns = covered.of_object(number)
-        total += int(_fetched_of(indexes[number], columns).sum())
+        start, stop = fetched_spans(indexes[number], columns)
+        total += int((stop - start).sum())
     return total
 
 
-def _fetched_of(index: RecordIndex, columns: Mapping[str, Int64Array]) -> Int64Array:
+def fetched_spans(index: RecordIndex, columns: Mapping[str, Int64Array]) -> tuple[Int64Array, Int64Array]:
+    """Return from where to where each piece of an object is fetched, to within a few bytes; int64 (pieces,) each."""
     if index.compression == "none":
-        return columns["text_stop"] - columns["text_start"]
+        return columns["text_start"], columns["text_stop"]
     first, last = columns["first_cut"], columns["last_cut"]
-    begin = index.cuts["offset"][first]
+    begin: Int64Array = index.cuts["offset"][first]
     if len(index.bridges):
         bridged = index.bridged(first, last, columns["text_start"], columns["text_stop"])
         begin = np.where(bridged, index.bridges["offset"][index.bridge_of[first]], begin)
-    fetched: Int64Array = index.cuts["offset"][last] - begin
-    return fetched
+    return begin, index.cuts["offset"][last]
 
 
 def _cover_in(index: RecordIndex, columns: dict[str, Int64Array], rows: NDArray[np.intp]) -> None:

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from slicery.ticket import Step
 from slicery_service.byterange import ByteRange
 from slicery_service.record_index import Int64Array, RecordIndex
 
-FilePart = ByteRange | bytes
-"""An untouched range of the object, or inline bytes."""
+
+class ObjectRange(NamedTuple):
+    """A range of another object than the file's own, by its number."""
+
+    object: int
+    range: ByteRange
+
+
+FilePart = ByteRange | ObjectRange | bytes
+"""An untouched range of the object, or of another one, or inline bytes."""
+
+
+def n_bytes(part: FilePart) -> int:
+    """Return how many bytes a part gives."""
+    return len(part.range) if isinstance(part, ObjectRange) else len(part)
 
 
 @dataclass(frozen=True, slots=True)

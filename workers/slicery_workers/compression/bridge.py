@@ -6,7 +6,8 @@ Then neither fetches that block, and neither needs trimming.
 
 A bridge costs as much as a block, some 15 KB, so that there is one for each 0.7 MB of the object, or 5 MB of one
 over 1 GB. Objects under 4 MB have six of them, or one at each block border: there a slice that is a file of its own
-records counts for more than an index of 3 %. Level 4 of deflate takes a third of the time of level 6, and a sixth more bytes.
+records counts for more than an index of 3 %. Level 4 of deflate takes a third of the time of level 6, and a sixth more
+bytes.
 """
 
 from __future__ import annotations

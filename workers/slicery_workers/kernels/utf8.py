@@ -28,7 +28,7 @@ def transitions() -> NDArray[np.uint16]:
     for state, behind in {1: 0, 2: 1, 3: 1, 4: 1, 5: 3, 6: 3, 7: 3}.items():
         low, high = bounds.get(state, (0x80, 0xC0))
         table[state, low:high] = behind
-    return (table << 8).reshape(-1)
+    return (table * np.uint16(256)).reshape(-1)
 
 
 @kernel

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 import time
 from collections.abc import Iterator
 
 from slicery_workers.testing.memory import index_bytes
+from slicery_workers.testing.tables import TableDataset
 
 SAMPLES: dict[str, tuple[bytes, ...]] = {
     "csv": (
@@ -23,6 +25,19 @@ SAMPLES: dict[str, tuple[bytes, ...]] = {
 }
 """A little of each format; each kind of field, so that no kernel is left out."""
 
+_LAS = b"LASF" + bytes(20) + b"\1\2" + bytes(68) + struct.pack("<HIIBHII", 227, 227, 0, 0, 20, 1, 1)
+_LAS += bytes(16) + struct.pack("<12d", 1, 1, 1, *(0,) * 9) + bytes(20)
+
+_IMZML = b"""<mzML><fileDescription/><referenceableParamGroupList><referenceableParamGroup id="a">
+<cvParam accession="MS:1000514"/><cvParam accession="MS:1000521"/></referenceableParamGroup>
+</referenceableParamGroupList><run><spectrumList count="0"></spectrumList></run></mzML>"""
+
+TABLES: dict[str, dict[str, bytes]] = {
+    "las": {"sample": _LAS},
+    "imzml": {"sample.imzML": _IMZML, "sample.ibd": bytes(16)},
+}
+"""The same for formats of tables that have kernels, as objects."""
+
 _OPTIONS: dict[str, list[dict[str, object]]] = {"text": [{}, {"boundary": "word"}, {"boundary": "paragraph"}]}
 
 
@@ -34,4 +49,8 @@ def compile_kernels() -> Iterator[tuple[str, float]]:
             for options in _OPTIONS.get(form, [{}]):
                 index_bytes(sample, form, options=options)
                 index_bytes(sample, form, options=options, stretch=max(1, len(sample) // 2))
+        yield form, time.perf_counter() - began
+    for form, objects in TABLES.items():
+        began = time.perf_counter()
+        TableDataset.of(form, objects)
         yield form, time.perf_counter() - began
