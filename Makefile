@@ -24,8 +24,8 @@ demo: $(VENV)/.runtime ## Cut a FASTQ file into slices and show that they hold e
 up: $(VENV)/.runtime ## Run the whole service on this machine, with its data in .slicery
 	@$(BIN)/slicery-service up $(ARGS)
 
-test: $(VENV)/.dev ## Run the tests; ARGS='-m "not slow"' leaves the long ones out
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.dev ## Run all tests but the exhaustive ones; ARGS='-k fastq' passes arguments on
+	@$(BIN)/python -m pytest -m 'not exhaustive' $(ARGS)
 
 test-all: $(VENV)/.dev ## Run all tests, whatever ARGS says
 	@$(BIN)/python -m pytest

@@ -77,14 +77,16 @@ class TestTheWayThrough:
         assert client.dataset(name).n_records == 30_000
 
     def test_progress_moves_while_a_job_is_under_way(self, page: Page, put: showcase.Put, stack: Any) -> None:
-        put(f"slow/{(mark := secrets.token_hex(4))}.fastq.gz", sample.make_reads(150_000))
-        page.goto(f"/register?uri=s3://{stack.s3['bucket']}/slow/{mark}.fastq.gz")
+        mark, content = secrets.token_hex(4), sample.make_reads(60_000)
+        for number in range(60):  # some seconds of work on any machine
+            put(f"slow/{mark}/{number}.fastq.gz", content)
+        page.goto(f"/register?uri=s3://{stack.s3['bucket']}/slow/{mark}/")
         page.get_by_role("button", name="Register").click()
         panel = page.get_by_role("region", name="Progress")
         expect(panel.get_by_text(re.compile("Waiting|Indexing"))).to_be_visible()
         expect(panel).to_contain_text(re.compile(r"[1-9]\S*\s.?B/s"), timeout=30_000)
         expect(panel).to_have_count(0, timeout=90_000)
-        expect(page.locator(".side dd.big").first).to_have_text("150,000\xa0reads")
+        expect(page.locator(".side dd.big").first).to_have_text("3,600,000\xa0reads")
 
     def test_a_failure_is_told_in_words_and_tried_again(
         self, page: Page, put: showcase.Put, client: Client

@@ -49,7 +49,7 @@ def test_slices_of_shared_files_are_windows_of_them(name: str) -> None:
     check_once((manifest.FOLDER / name).read_bytes(), FEW)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", SHARED)
 def test_every_strategy_cuts_shared_files_exactly_once(name: str) -> None:
     data = (manifest.FOLDER / name).read_bytes()
@@ -63,7 +63,7 @@ def test_slices_of_every_kind_of_tiff_are_windows_of_it(name: str) -> None:
     check_once(samples.kind(name), FEW)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", samples.KINDS)
 def test_every_strategy_cuts_every_kind_of_tiff_exactly_once(name: str) -> None:
     check_once(samples.kind(name), STRATEGIES)

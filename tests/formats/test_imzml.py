@@ -694,7 +694,7 @@ class LargeXml(Fake):
         return text[start - at : stop - at]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_xml_of_2_gb_takes_constant_memory() -> None:
     script = LARGE.format(tests=str(Path(__file__).parents[1]), size=2_100_000_000)
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)

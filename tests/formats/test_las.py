@@ -338,7 +338,7 @@ def test_las_keeps_the_promises_of_a_format() -> None:
     assert checked.untried == ("bbox",)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_twenty_million_points(tmp_path: Path) -> None:
     """They are indexed within bounded memory, into an index under 0.5 % of them; each is in one slice."""
     n, path = 20_000_000, tmp_path / "large.las"

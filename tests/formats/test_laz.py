@@ -38,7 +38,7 @@ LARGE = ("laz/autzen_trim.laz", "laz/split-2.laz")
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(each, marks=[pytest.mark.slow] if each in LARGE else []) for each in manifest.files("laz")],
+    [pytest.param(each, marks=[pytest.mark.exhaustive] if each in LARGE else []) for each in manifest.files("laz")],
 )
 def test_shared_files_come_exactly_once(name: str) -> None:
     data = (manifest.FOLDER / name).read_bytes()

@@ -373,7 +373,7 @@ class TestBudget:
         assert drawn["greatest"] >= 21_000
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "path",
     [
