@@ -36,10 +36,15 @@ def dataset(data: bytes, **kwargs: int) -> TableDataset:
 LARGE = ("laz/autzen_trim.laz", "laz/split-2.laz")
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(each, marks=[pytest.mark.exhaustive] if each in LARGE else []) for each in manifest.files("laz")],
-)
+def of_shared(*formats: str) -> list[Any]:
+    """The shared files of some formats; the large ones take minutes."""
+    return [
+        pytest.param(each, marks=[pytest.mark.exhaustive] if each in LARGE else [])
+        for each in manifest.files(*formats)
+    ]
+
+
+@pytest.mark.parametrize("name", of_shared("laz"))
 def test_shared_files_come_exactly_once(name: str) -> None:
     data = (manifest.FOLDER / name).read_bytes()
     wanted = multiset(data)
@@ -47,7 +52,7 @@ def test_shared_files_come_exactly_once(name: str) -> None:
     check_exactly_once(dataset(data, share_bytes=150_000), wanted)
 
 
-@pytest.mark.parametrize("name", manifest.files("laz", "copc"))
+@pytest.mark.parametrize("name", of_shared("laz", "copc"))
 def test_slices_of_shared_files_are_read_by_both_libraries(name: str) -> None:
     data = (manifest.FOLDER / name).read_bytes()
     found = dataset(data)
