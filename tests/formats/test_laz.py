@@ -6,6 +6,7 @@ import io
 import json
 import struct
 from collections.abc import Callable
+from typing import Any
 
 import laspy
 import lazrs
