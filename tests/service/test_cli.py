@@ -39,7 +39,7 @@ def test_help_lists_the_commands():
 
 
 def test_migrating_twice_does_no_harm():
-    assert run("migrate").stdout == run("migrate").stdout == "The database is at version 0004.\n"
+    assert run("migrate").stdout == run("migrate").stdout == "The database is at version 0005.\n"
 
 
 def test_a_new_key_is_alone_on_standard_output(anonymous: httpx.Client):

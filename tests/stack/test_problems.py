@@ -121,7 +121,7 @@ REGISTRATIONS: list[tuple[dict[str, Any], int, str]] = [
     ({"uri": "s3://denied/reads.fastq"}, 424, "access-denied"),
     ({"uri": "s3://denied/"}, 424, "access-denied"),
     ({"uri": "s3://open/good.fastq", "format": "bam-like"}, 422, "unknown-format"),
-    ({"uri": "s3://open/good.fastq", "format": "laz"}, 422, "unknown-format"),
+    ({"uri": "s3://open/good.fastq", "format": "zarr"}, 422, "unknown-format"),
     ({"uri": "s3://open/noise"}, 422, "unknown-format"),
     ({"uri": "s3://open/good.fastq", "options": {"encoding": "utf-8"}}, 422, "invalid-request"),
     (
