@@ -18,7 +18,7 @@ from slicery import registry
 from slicery.compress import bgzipped, gzipped
 from slicery.errors import DecodeError, InvalidTicket
 from slicery.mates import by_twos, interleaved, paired
-from slicery.ticket import Bgunzip, Gunzip, Pair, Records, Region, Step, Ticket, Trim
+from slicery.ticket import Arrays, Bgunzip, Clip, Crop, Gunzip, Pair, Records, Region, Step, Ticket, Trim
 
 INFLATED_BLOCK_BYTES = 256 << 10  # one block may inflate a thousandfold; larger ones fall out of the cache
 
@@ -124,7 +124,8 @@ def file_bytes(ticket: Ticket, ordinal: int, read_file: ReadFile, *, with_header
 def is_exact(steps: Sequence[Step]) -> bool:
     """Tell whether a file holds just its slice's records, so that nothing is trimmed from it."""
     return not any(
-        isinstance(step, Trim | Region) or (isinstance(step, Records) and _drops(step)) for step in steps
+        isinstance(step, Trim | Region | Clip | Crop | Arrays) or (isinstance(step, Records) and _drops(step))
+        for step in steps
     )
 
 

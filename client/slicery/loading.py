@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from slicery import registry
 from slicery.decode import ReadFile
 from slicery.errors import DecodeError
-from slicery.ticket import Arrays, Clip, Crop, Records, Step, Ticket, Trim
+from slicery.ticket import Step, Ticket
 
 
 class FileContent:
@@ -99,16 +99,6 @@ def load(ticket: Ticket, read_file: ReadFile) -> Any:
     if loaded.n_records != ticket.records.count:
         raise DecodeError(f"expected {ticket.records.count} records, found {loaded.n_records}")
     return loaded.value
-
-
-def is_exact(steps: Sequence[Step]) -> bool:
-    """Tell whether a fetched file holds just its slice's records, in its own format."""
-    for step in steps:
-        if isinstance(step, Trim | Clip | Crop | Arrays):
-            return False
-        if isinstance(step, Records) and (step.skip or step.take is not None):
-            return False
-    return True
 
 
 def _whole(read_file: ReadFile, ordinal: int) -> bytes:

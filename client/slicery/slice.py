@@ -217,7 +217,7 @@ class Slice:
 
         Several files are as they should be when they may stay `apart`.
         """
-        exact = all(loading.is_exact(self.ticket.steps_of(file)) for file in self.ticket.files)
+        exact = all(decode.is_exact(self.ticket.steps_of(file)) for file in self.ticket.files)
         if exact and (apart or len(self.ticket.files) == 1):
             return None
         return loading.decoder_of(self.ticket)
