@@ -108,3 +108,13 @@ class TableIndexer(ABC):
         options: Mapping[str, Any],
     ) -> Found:
         """Make the index of all scans, which come in the order of their shares."""
+
+
+def stretches(objects: Sequence[SourceObject], most_bytes: int) -> list[Share]:
+    """Divide each object into stretches of equal length, of at most so many bytes."""
+    shares = []
+    for number, each in enumerate(objects):
+        n = max(1, -(-each.size // most_bytes))
+        edges = [each.size * i // n for i in range(n + 1)]
+        shares += [Share(number, *edges[i : i + 2]) for i in range(n)]
+    return shares

@@ -39,7 +39,7 @@ class Counts:
     @classmethod
     def of(cls, header: PointHeader) -> Counts:
         """Return empty ones for the points of an object."""
-        frame, shape = _frame(header)
+        frame, shape = frame_of(header)
         return cls(frame, np.zeros(shape, np.int64), np.zeros(N_HEIGHTS, np.int64), np.zeros(256, np.int64))
 
     def tables(self) -> dict[str, Array]:
@@ -100,9 +100,10 @@ def heights_of(levels: Sequence[Boxes], z: tuple[float, float]) -> dict[str, Any
     return {"start": z[0], "stop": z[1], "counts": np.rint(counted).astype(int).tolist()}
 
 
-def _frame(header: PointHeader) -> tuple[FloatArray, tuple[int, int]]:
+def frame_of(header: PointHeader) -> tuple[FloatArray, tuple[int, int]]:
     """Return where the header says that the points lie, in stored numbers, and the shape of their picture."""
-    low, high = ((np.array(each) - header.offsets) / header.scales for each in (header.mins, header.maxs))
+    with np.errstate(all="ignore"):  # a header may say anything
+        low, high = ((np.array(each) - header.offsets) / header.scales for each in (header.mins, header.maxs))
     if not (
         np.isfinite([low, high]).all() and (np.abs([low, high]) < _FARTHEST).all() and (low <= high).all()
     ):

@@ -18,11 +18,12 @@ from slicery_service.planning.planes import packed, unpacked
 from slicery_service.table_index import Array
 from slicery_service.wrapping.las import MOST_INLINE
 from slicery_service.wrapping.point_header import LONGEST_HEADER, N_RETURNS, PointHeader, parse
-from slicery_workers.indexers.cloud_picture import density_picture, pixel_boxes, shape_of, spread
+from slicery_workers.indexers.cloud_counts import N_HEIGHTS, frame_of
+from slicery_workers.indexers.cloud_picture import density_picture, pixel_boxes, spread
 from slicery_workers.indexers.cloud_summary import CloudFacts, check_alike, summary_of
 from slicery_workers.indexers.las_records import RecordsOf, records_of
 from slicery_workers.kernels import points as kernel
-from slicery_workers.tables import Found, ObjectTables, Share, SourceObject, TableIndexer
+from slicery_workers.tables import Found, ObjectTables, Share, SourceObject, TableIndexer, stretches
 
 MOST_CHUNKS = 200_000
 """Chunks of a dataset that is large."""
@@ -30,9 +31,6 @@ LEAST_CHUNK_BYTES = ((64 << 20, 1536), (16 << 20, 768), (1 << 20, 300), (0, 100)
 """Bytes of a dataset, and those of a chunk from there on: its row takes about a dozen bytes of the index."""
 PIECE_BYTES = 4 << 20
 """Points that the kernel gets at once."""
-N_HEIGHTS = 64
-POINTS_IN_PIXEL = 4
-"""Points for which a pixel of the picture is made, on average: fewer would show their spacing."""
 
 _ROUND: list[int] = [digit * 10**power for power in range(19) for digit in (1, 2, 5)]
 
@@ -47,12 +45,7 @@ class LasIndexer(TableIndexer):
         self, objects: Sequence[SourceObject], options: Mapping[str, Any], most_bytes: int
     ) -> Sequence[Share]:
         del options
-        shares = []
-        for number, each in enumerate(objects):
-            n = max(1, -(-each.size // most_bytes))
-            edges = [each.size * i // n for i in range(n + 1)]
-            shares += [Share(number, *edges[i : i + 2]) for i in range(n)]
-        return shares
+        return stretches(objects, most_bytes)
 
     def scan(
         self, objects: Sequence[SourceObject], share: Share, options: Mapping[str, Any]
@@ -147,7 +140,7 @@ class _Scan:
         self._extents = np.zeros((n_chunks, 6), np.int32)
         self._returns = np.zeros((n_chunks, N_RETURNS + 1), np.uint32)
         self._classes = np.zeros(256, np.int64)
-        self._frame, shape = _frame(header)
+        self._frame, shape = frame_of(header)
         self._density = np.zeros(shape, np.int64)
         self._heights = np.zeros(N_HEIGHTS, np.int64)
 
@@ -178,19 +171,6 @@ class _Scan:
             "heights": self._heights,
             "frame": self._frame,
         }
-
-
-def _frame(header: PointHeader) -> tuple[NDArray[np.float64], tuple[int, int]]:
-    """Return where the header says that the points lie, in stored numbers, and the shape of their histogram."""
-    with np.errstate(all="ignore"):  # a header may say anything
-        low = (np.array(header.mins) - header.offsets) / header.scales
-        high = (np.array(header.maxs) - header.offsets) / header.scales
-    if not (np.isfinite([low, high]).all() and (np.abs([low, high]) < 1 << 33).all() and (low <= high).all()):
-        return np.zeros(6), (1, 1)
-    longest = int(np.clip(np.sqrt(header.n_points / POINTS_IN_PIXEL), 1, 384))
-    rows, columns = shape_of((header.mins[0], header.mins[1], header.maxs[0], header.maxs[1]), longest)
-    steps = np.array([columns, rows, N_HEIGHTS]) / np.maximum(high - low, 1)
-    return np.stack([np.rint(low), steps], axis=1).reshape(-1), (rows, columns)
 
 
 class _Joined:

@@ -15,7 +15,6 @@ The tables of an object's index, which `slicery_service.wrapping.laz` reads:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -28,7 +27,7 @@ from slicery_workers.indexers.cloud_picture import density_picture
 from slicery_workers.indexers.cloud_summary import CloudFacts, check_alike, summary_of
 from slicery_workers.indexers.laz_layout import ChunkList, Layout, read_chunks
 from slicery_workers.indexers.laz_points import Sums, read_points
-from slicery_workers.tables import Found, ObjectTables, Picture, Share, SourceObject, TableIndexer
+from slicery_workers.tables import Found, ObjectTables, Picture, Share, SourceObject, TableIndexer, stretches
 
 
 class LazIndexer(TableIndexer):
@@ -44,12 +43,7 @@ class LazIndexer(TableIndexer):
         most_bytes: int,
     ) -> Sequence[Share]:
         """Divide objects into stretches of equal length."""
-        shares = []
-        for number, each in enumerate(objects):
-            n = max(1, -(-each.size // most_bytes))
-            edges = [each.size * i // n for i in range(n + 1)]
-            shares += [Share(number, start, stop) for start, stop in pairwise(edges)]
-        return shares
+        return stretches(objects, most_bytes)
 
     def scan(
         self,
