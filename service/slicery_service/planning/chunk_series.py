@@ -25,7 +25,7 @@ from slicery_service.planning.chunk_plans import (
     spread,
     sums_before,
 )
-from slicery_service.planning.records import check_slices
+from slicery_service.planning.records import byte_targets, even_edges
 from slicery_service.planning.strategies import Count, PerBytes, PerRecords
 
 
@@ -129,18 +129,12 @@ def point_edges(strategy: BaseModel, n_points: Int64Array, sizes: Int64Array, ma
     total, size = int(n_points.sum()), int(sizes.sum())
     match strategy:
         case PerRecords(per_slice=per_slice):
-            step = min(per_slice, max(1, total))  # larger ones would leave 64 bits
-            n = check_slices(max(1, -(-total // step)), max_slices)
-            return np.minimum(np.arange(n + 1, dtype=np.int64) * step, total)
-        case PerBytes(per_slice=per_slice):
-            n = check_slices(max(1, -(-size // per_slice)), max_slices)
-            targets = np.arange(1, n, dtype=np.float64) * per_slice
-        case Count(n=wanted):
-            n = check_slices(wanted, max_slices)
-            targets = np.arange(1, n, dtype=np.float64) * (size / n)
+            return even_edges(per_slice, total, max_slices)
+        case PerBytes() | Count():
+            targets = byte_targets(strategy, size, max_slices)
         case _:
             raise InvalidStrategy(f"strategy {type(strategy).__name__} is not one that chunks know")
-    inner = _points_at(targets, n_points, sizes) if total else np.zeros(n - 1, np.int64)
+    inner = _points_at(targets, n_points, sizes) if total else np.zeros(len(targets), np.int64)
     return np.concatenate([[0], inner, [total]]).astype(np.int64)
 
 

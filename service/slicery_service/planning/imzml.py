@@ -24,7 +24,7 @@ from slicery_service.byterange import ByteRange
 from slicery_service.descriptors.imzml import PerSpectra, Pixels
 from slicery_service.errors import InvalidRequest, InvalidStrategy
 from slicery_service.planning.plan import FilePlan
-from slicery_service.planning.records import ascending, check_slices
+from slicery_service.planning.records import ascending, byte_targets, even_edges
 from slicery_service.planning.strategies import Count, PerBytes, PerRecords
 from slicery_service.table_index import TableIndex
 from slicery_service.wrapping.imzml import (
@@ -228,17 +228,12 @@ def _bounds(strategy: BaseModel, sizes: Int64Array, max_slices: int) -> Int64Arr
     total = int(ends[-1]) if n_spectra else 0
     match strategy:
         case PerSpectra(per_slice=per_slice) | PerRecords(per_slice=per_slice):
-            step = min(per_slice, max(1, n_spectra))
-            n = check_slices(max(1, -(-n_spectra // step)), max_slices)
-            return np.minimum(np.arange(n + 1, dtype=np.int64) * step, n_spectra)
-        case PerBytes(per_slice=per_slice):
-            n = check_slices(max(1, -(-total // per_slice)), max_slices)
-            targets = np.arange(1, n, dtype=np.float64) * per_slice
-        case Count(n=wanted):
-            n = check_slices(wanted, max_slices)
-            targets = np.arange(1, n, dtype=np.float64) * (total / n)
+            return even_edges(per_slice, n_spectra, max_slices)
+        case PerBytes() | Count():
+            targets = byte_targets(strategy, total, max_slices)
         case _:
             raise InvalidStrategy(f"strategy {type(strategy).__name__} is not one that imzML knows")
+    n = len(targets) + 1
     if n >= n_spectra:
         return np.arange(n + 1, dtype=np.int64) * n_spectra // n
     inner = ascending(np.searchsorted(ends - sizes / 2, targets).astype(np.int64), n_spectra - 1)

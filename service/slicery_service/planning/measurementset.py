@@ -20,7 +20,7 @@ from slicery_service.errors import InvalidStrategy
 from slicery_service.planning.measurementset_files import Cutter, Index, index_of
 from slicery_service.planning.measurementset_select import selected_rows, wanted_columns
 from slicery_service.planning.plan import FilePlan
-from slicery_service.planning.records import ascending, check_slices
+from slicery_service.planning.records import ascending, byte_targets, check_slices, even_edges
 from slicery_service.planning.strategies import Count, PerBytes, PerRecords
 from slicery_service.table_index import TableIndex
 from slicery_service.wrapping.parts import SliceFile
@@ -107,17 +107,10 @@ def _edges(strategy: BaseModel, index: Index, rows: Int64s | None, max_slices: i
     n_rows = index.layout.n_rows if rows is None else len(rows)
     match strategy:
         case Rows(per_slice=per_slice) | PerRecords(per_slice=per_slice):
-            step = min(per_slice, max(1, n_rows))
-            n = check_slices(max(1, -(-n_rows // step)), max_slices)
-            return np.minimum(np.arange(n + 1, dtype=np.int64) * step, n_rows)
-        case PerBytes(per_slice=per_slice):
+            return even_edges(per_slice, n_rows, max_slices)
+        case PerBytes() | Count():
             weights = _weights(index, rows)
-            n = check_slices(max(1, -(-int(weights[-1]) // per_slice)), max_slices)
-            return _near(np.arange(1, n) * float(per_slice), weights)
-        case Count(n=wanted):
-            weights = _weights(index, rows)
-            n = check_slices(wanted, max_slices)
-            return _near(np.arange(1, n) * (weights[-1] / n), weights)
+            return _near(byte_targets(strategy, int(weights[-1]), max_slices), weights)
     raise InvalidStrategy(f"strategy {type(strategy).__name__} is not one that MeasurementSets know")
 
 

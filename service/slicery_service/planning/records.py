@@ -62,19 +62,9 @@ def bounds(
     Raises InvalidStrategy when there would be more than `max_slices` slices.
     """
     n_records = sum(index.n_records for index in indexes)
-    match strategy:
-        case PerRecords(per_slice=per_slice):
-            step = min(per_slice, max(1, n_records))  # larger ones would leave 64 bits
-            n = check_slices(max(1, -(-n_records // step)), max_slices)
-            return np.minimum(np.arange(n + 1, dtype=np.int64) * step, n_records)
-        case PerBytes(per_slice=per_slice):
-            size = sum(index.size_bytes for index in indexes)
-            n = check_slices(max(1, -(-size // per_slice)), max_slices)
-            targets = np.arange(1, n, dtype=np.float64) * per_slice
-        case Count(n=wanted):
-            size = sum(index.size_bytes for index in indexes)
-            n = check_slices(wanted, max_slices)
-            targets = np.arange(1, n, dtype=np.float64) * (size / n)
+    if isinstance(strategy, PerRecords):
+        return even_edges(strategy.per_slice, n_records, max_slices)
+    targets = byte_targets(strategy, sum(index.size_bytes for index in indexes), max_slices)
     return _bounds_near(targets, indexes, n_records)
 
 
@@ -263,6 +253,25 @@ def _records_at(targets: NDArray[np.float64], indexes: Sequence[Measured]) -> ND
 
 def _bases(counts: Sequence[int]) -> Int64Array:
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+
+def even_edges(per_slice: int, n_records: int, max_slices: int) -> Int64Array:
+    """Return int64 (slices + 1,): edges `per_slice` records apart, and the end; InvalidStrategy as `check_slices`."""
+    step = min(per_slice, max(1, n_records))  # larger ones would leave 64 bits
+    n = check_slices(max(1, -(-n_records // step)), max_slices)
+    return np.minimum(np.arange(n + 1, dtype=np.int64) * step, n_records)
+
+
+def byte_targets(strategy: Count | PerBytes, size: int, max_slices: int) -> NDArray[np.float64]:
+    """Return float64 (slices - 1,): after how many of `size` bytes each slice but the first had best begin.
+
+    Raises InvalidStrategy when there would be more than `max_slices` slices.
+    """
+    if isinstance(strategy, Count):
+        n, step = check_slices(strategy.n, max_slices), size / strategy.n
+    else:
+        n, step = check_slices(max(1, -(-size // strategy.per_slice)), max_slices), float(strategy.per_slice)
+    return np.arange(1, n, dtype=np.float64) * step
 
 
 def check_slices(n: int, max_slices: int) -> int:
