@@ -1,7 +1,7 @@
 """A MeasurementSet against the peer (cloud-dataplug): reading 64 slices, and ten thousand tickets.
 
-Limits: 64 slices read at least five times as fast as by the peer's get(), as arrays and in one process; ten thousand
-tickets in 0.8 s. Both read the same objects of the embedded store in one run.
+Limit: 64 slices read at least five times as fast as by the peer's get(), as arrays and in one process. Both read the
+same objects of the embedded store in one run. The time of ten thousand tickets has no limit, and is told.
 
     python bench/measurementset.py
 
@@ -41,7 +41,7 @@ def main() -> int:
         print(f"MeasurementSet of {size / 1e6:.0f} MB, indexed in {time.perf_counter() - began:.1f} s")
         own = [read(running, dataset.id) for _ in range(ROUNDS)]
         print(f"reading {N_SLICES} slices: {told(own, size)}")
-        failed = ten_thousand(running, dataset.id, "none", "ms")
+        failed = ten_thousand(running, dataset.id, "no limit", "ms")
         peer = os.environ.get("PEER_PYTHON")
         if not peer:
             print("PEER_PYTHON is not set: the peer is not there to be compared with")

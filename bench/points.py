@@ -3,7 +3,12 @@
 Limits: LAS indexed at least twice as fast as the peer preprocesses it, 64 slices read at least five times as fast as by
 its get(), and ten thousand tickets in 0.6 s. All of a row is measured in one run, in turns.
 
-    python bench/points.py [las|laz|copc …]
+    python bench/points.py [las|laz|copc|terrain …]
+
+Both read a grid of 8 × 8 cells, one slice after another in one process. COPC is read twice: `copc` are noisy points in
+many small nodes, which are no smaller than as LAS, `terrain` is ground as a laser sees it, in nodes of about 60,000
+points. Of each it is also measured how long slices take that are cut by `count`, which the peer cannot, and how long
+when no node stays decompressed from one slice to the next, as where each slice is read by a process of its own.
 
 PEER_PYTHON names the interpreter of the peer's environment (pip install cloud-dataplug "laspy[lazrs]"). Its LAS needs
 lasindex and laxquery of LAStools. Without lasindex it is given one that only reads the points, and the byte ranges of
@@ -20,7 +25,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +38,14 @@ from rasterio.crs import CRS
 from running import Stack, stack
 from tickets import ten_thousand
 
+from slicery.decoders import points_chunks
+
 INDEX_LIMIT, READ_LIMIT = 2.0, 5.0
 ROUNDS = 3
 SIDE = 8
 TILES = 100
-READ_BY: dict[str, tuple[str, dict[str, int]]] = {"copc": ("count", {"n": SIDE**2})}
-"""How slices are cut that are read, unless by a grid: each cell of one reads upper nodes of the octree anew, as each
-slice of the peer does, which has no other way."""
 STAND_IN = '#!/bin/sh\ncat > /dev/null\n: > "$3"\n'
-N_POINTS = {"las": 10_000_000, "laz": 3_000_000, "copc": 3_000_000}
+N_POINTS = {"las": 10_000_000, "laz": 3_000_000, "copc": 3_000_000, "terrain": 5_000_000}
 
 
 def main() -> int:
@@ -89,12 +94,43 @@ def copc(path: Path, n_points: int) -> None:
     from formats import laz_samples
 
     made = laz_samples.cloud(n_points, point_format=6)
-    made.vlrs.append(WktCoordinateSystemVlr(CRS.from_epsg(32631).to_wkt()))
-    made.header.global_encoding.wkt = True
+    add_crs(made)
     path.write_bytes(laz_samples.copc(made, levels=4))
 
 
-MAKERS: dict[str, Callable[[Path, int], None]] = {"las": las, "laz": laz, "copc": copc}
+def terrain(path: Path, n_points: int) -> None:
+    """Write ground of 1000 × 700 m as flown over in 20 lines, as COPC with as many points in each of 85 nodes."""
+    sys.path.append(str(Path(__file__).parents[1] / "tests"))
+    from formats import laz_samples
+
+    made, rng = laz_samples.cloud(n_points, point_format=7), np.random.default_rng(5)
+    line, along = np.divmod(np.linspace(0, 20, n_points, endpoint=False), 1)
+    x = np.where(line % 2, 1 - along, along) * 1000
+    y = (line + rng.random(n_points)) * 35
+    z = 20 * np.sin(x / 150) + 15 * np.cos(y / 90) + rng.normal(0, 0.1, n_points)
+    points = made.points.array
+    for name, values in (("X", x), ("Y", y), ("Z", z)):
+        points[name] = np.rint(values * 100)
+    points["intensity"] = 1000 + 300 * np.sin(x / 9) + rng.normal(0, 60, n_points)
+    for place, name in enumerate(("red", "green", "blue")):
+        points[name] = 20_000 + 8000 * np.sin(x / (9 + place)) + rng.normal(0, 900, n_points)
+    points["gps_time"] = 3e8 + np.arange(n_points) / 1000
+    points["point_source_id"] = line
+    for name, value in (("user_data", 0), ("classification_flags", 0), ("scan_angle", 100)):
+        points[name] = value
+    made.classification[:] = np.where(z > 20, 5, 2)
+    made.update_header()
+    add_crs(made)
+    path.write_bytes(laz_samples.copc(made, levels=4, growth=4.0))
+
+
+def add_crs(made: laspy.LasData) -> None:
+    """Name a CRS, without which the peer does not read."""
+    made.vlrs.append(WktCoordinateSystemVlr(CRS.from_epsg(32631).to_wkt()))
+    made.header.global_encoding.wkt = True
+
+
+MAKERS: dict[str, Callable[[Path, int], None]] = {"las": las, "laz": laz, "copc": copc, "terrain": terrain}
 
 
 def with_tools(folder: Path) -> None:
@@ -111,7 +147,8 @@ def with_tools(folder: Path) -> None:
 def compare(running: Stack, name: str, path: Path, endpoint: str, folder: Path) -> int:
     """Measure one object, in turns with the peer; return how many limits it misses."""
     uri = f"s3://quick/{path.name}"
-    dataset = running.client.register(uri, format=name)
+    form = "copc" if name == "terrain" else name
+    dataset = running.client.register(uri, format=form)
     dataset.wait(600)
     partition = dataset.partition("grid", nx=SIDE, ny=SIDE)
     ranges = folder / "ranges.json"
@@ -120,13 +157,13 @@ def compare(running: Stack, name: str, path: Path, endpoint: str, folder: Path) 
     theirs = [] if name == "laz" or not peer[0] else ["index", "read"]
     ours: dict[str, list[float]] = {"index": [], "read": []}
     others: dict[str, list[float]] = {"index": [], "read": []}
-    strategy, parameters = READ_BY.get(name, ("grid", {"nx": SIDE, "ny": SIDE}))
     for _ in range(ROUNDS):
         ours["index"].append(running.index_seconds(dataset.id))
-        partition = dataset.partition(strategy, **parameters)
-        ours["read"].append(seconds_of(lambda part=partition: read(part, dataset.n_records)))
+        ours["read"].append(
+            seconds_of(lambda: read(dataset.partition("grid", nx=SIDE, ny=SIDE), dataset.n_records))
+        )
         for what in theirs:
-            others[what].append(peer_seconds(what, name, *peer))
+            others[what].append(peer_seconds(what, form, *peer))
     fetched = sum(file.length for each in partition for file in each.ticket.files)
     size, slices = path.stat().st_size / 1e6, SIDE**2
     print(
@@ -134,7 +171,23 @@ def compare(running: Stack, name: str, path: Path, endpoint: str, folder: Path) 
     )
     failed = told("index", ours["index"], others["index"], INDEX_LIMIT if name == "las" else 0)
     failed += told("read", ours["read"], others["read"], READ_LIMIT)
-    return failed + ten_thousand(running, dataset.id, "points", name)
+    if form == "copc":
+        count = dataset.partition("count", n=SIDE**2)
+        told("count", [seconds_of(lambda: read(count, dataset.n_records))], others["read"], 0)
+        grid = dataset.partition("grid", nx=SIDE, ny=SIDE)
+        with nothing_kept():
+            told("apart", [seconds_of(lambda: read(grid, dataset.n_records))], others["read"], 0)
+    return failed + ten_thousand(running, dataset.id, "points", form)
+
+
+@contextmanager
+def nothing_kept() -> Iterator[None]:
+    """Let the client keep no decompressed chunk for the next slice."""
+    most, points_chunks.MOST_KEPT_BYTES = points_chunks.MOST_KEPT_BYTES, 0
+    try:
+        yield
+    finally:
+        points_chunks.MOST_KEPT_BYTES = most
 
 
 def read(partition: Any, n_points: int) -> None:

@@ -11,6 +11,7 @@ from importlib.metadata import entry_points
 
 from objects import OBJECTS
 
+from slicery_workers.allocator import keep_freed_memory
 from slicery_workers.indexing import index_whole
 from slicery_workers.reader import ObjectReader
 from slicery_workers.testing.memory import prepared_for
@@ -21,6 +22,7 @@ LIMIT, QUOTED_LIMIT = 400, 200
 
 
 def main() -> int:
+    keep_freed_memory()  # as workers do
     wanted, failed = set(sys.argv[1:]), 0
     for name, (form, make) in OBJECTS.items():
         if not wanted or name in wanted:

@@ -10,7 +10,12 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
+
+import laspy
+import numpy as np
+from formats import geotiff_samples, imzml_samples, laz_samples, measurementset_samples
 
 from slicery import Client
 from slicery_service.embedded import sample
@@ -60,6 +65,80 @@ def datasets() -> Iterator[Shown]:
     yield Shown("Interrupted upload", {"run7/broken.fastq.gz": broken}, "run7/broken.fastq.gz", ("run7",))
     reads = {f"run7/lane{n}.fastq.gz": sample.make_reads(4000) for n in (1, 2, 3)}
     yield Shown("Run 7, three lanes", reads, "run7/lane*.fastq.gz", ("human", "run7", "wgs"))
+
+
+def spatial(folder: Path) -> Iterator[Shown]:
+    """Yield datasets that lie somewhere; `folder` is for casacore, which writes to one."""
+    yield Shown(
+        "Hillside, airborne lidar", {"lidar/hillside.laz": hillside()}, "lidar/hillside.laz", ("lidar",)
+    )
+    yield Shown(
+        "Hillside, octree", {"lidar/hillside.copc.laz": hillside(copc=True)}, "lidar/hillside.copc.laz"
+    )
+    yield Shown("Valley, four bands", {"maps/valley.tif": valley()}, "maps/valley.tif", ("satellite",))
+    image = {f"tissue/{name}": content for name, content in tissue().items()}
+    yield Shown("Mouse kidney, MALDI", image, "tissue/kidney.imzML", ("maldi",))
+    path = measurementset_samples.write(folder / "night.ms", measurementset_samples.SHAPE, n_times=60)
+    night = {f"radio/{key}": content for key, content in measurementset_samples.contents(path).items()}
+    yield Shown("Night of observing", night, "radio/night.ms/", ("radio",))
+
+
+def hillside(n: int = 250_000, *, copc: bool = False) -> bytes:
+    """Return a point cloud over hills, flown line by line, as LAZ or COPC."""
+    header, chance = laspy.LasHeader(version="1.4", point_format=6), np.random.default_rng(3)
+    header.scales, header.offsets = np.array([0.01] * 3), np.array([500_000.0, 4_600_000.0, 0.0])
+    cloud = laspy.LasData(header)
+    line = np.sort(chance.integers(0, 40, n))
+    x, y = chance.beta(1.3, 1.1, n) * 900, line * 15 + chance.normal(7, 6, n).clip(0, 14.9)
+    is_lake = np.hypot((x - 610) / 1.6, y - 330 - 40 * np.sin(x / 70)) < 75  # water gives no echo
+    y = np.where(is_lake, line * 15.0, y)
+    x = np.where(is_lake, chance.random(n) * 300, x)
+    ground = 120 + 60 * np.sin(x / 140) * np.cos(y / 110) + 0.06 * x
+    tree = chance.random(n) < 0.35 * (np.sin(x / 60) + np.sin(y / 45) > 0.4)
+    cloud.x, cloud.y = 500_000 + x, 4_600_000 + y
+    cloud.z = ground + tree * chance.gamma(4, 2.5, n)
+    cloud.classification[:] = np.where(tree, 5, 2)
+    cloud.return_number[:] = np.where(tree, chance.integers(1, 4, n), 1)
+    cloud.number_of_returns[:] = np.maximum(cloud.return_number, 1)
+    cloud.intensity[:] = chance.gamma(6, 500, n).clip(0, 65_535)
+    return laz_samples.copc(cloud) if copc else laz_samples.laz(cloud, 8_000)
+
+
+def valley(side: int = 1024) -> bytes:
+    """Return an image of hills and a river, as a tiled GeoTIFF with overviews."""
+    rows, columns = np.mgrid[:side, :side] / side
+    chance = np.random.default_rng(4)
+    hills = sum(
+        np.sin(columns * a * 9 + b) * np.cos(rows * b * 7 + a) / (n + 1)
+        for n, (a, b) in enumerate(chance.uniform(0.5, 3, (6, 2)))
+    )
+    river = np.abs(columns - 0.5 - 0.18 * np.sin(rows * 7)) < 0.018
+    shade = np.clip(0.5 + 18 * (np.roll(hills, 1, 0) - hills) + 0.12 * hills, 0, 1)
+    land = np.stack([70 + 110 * shade, 90 + 100 * shade, 55 + 70 * shade, 120 + 90 * shade])
+    water = np.array([40, 92, 128, 12])[:, None, None]
+    image = np.where(river, water, land + chance.normal(0, 3, land.shape)).clip(0, 255).astype("uint8")
+    return geotiff_samples.written(
+        image,
+        tiled=True,
+        blockxsize=128,
+        blockysize=128,
+        compress="deflate",
+        photometric="RGB",
+        overviews=(2, 4),
+    )
+
+
+def tissue(side: int = 60) -> dict[str, bytes]:
+    """Return a mass spectrometry image of a slice of tissue: an imzML and its ibd."""
+    chance, mz = np.random.default_rng(6), np.linspace(400, 900, 60)
+    spectra: list[Any] = []
+    for y in range(1, side + 1):
+        for x in range(1, side + 1):
+            far = np.hypot((x - side / 2) / 0.42, (y - side / 2) / 0.34) / side
+            if far < 1 + 0.08 * np.sin(np.arctan2(y - side / 2, x - side / 2) * 5):
+                level = 40 * (1.25 - far) * (1 + 0.6 * (0.35 < far < 0.6))
+                spectra.append(((x, y), mz, chance.gamma(2, level, len(mz)).astype("float32")))
+    return imzml_samples.written_by_pyimzml("kidney", spectra, mode="continuous").contents
 
 
 def markup() -> Shown:

@@ -1,7 +1,8 @@
 """Take pictures of the catalog's pages, light and dark, for docs/screenshots: `make screenshots`.
 
 Starts a stack of its own, registers the sample datasets of tests/showcase.py, which must be on the path, and drives
-Chromium. Ids, times and addresses differ from run to run, and so do the pictures.
+Chromium. Ids, times and addresses differ from run to run, and so do the pictures. No picture may be larger than
+MOST_BYTES, nor all of them than MOST_BYTES_OF_ALL.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ THEMES = ("light", "dark")
 WIDTH, HEIGHT, NARROW = 1280, 820, 390
 COLOURS = 128
 """A palette is enough for pages, and makes the files a third as large."""
+MOST_BYTES = 150_000
+MOST_BYTES_OF_ALL = 5_000_000
 
 
 def main() -> None:
@@ -49,8 +52,19 @@ def main() -> None:
         for theme in THEMES:
             take_all(browser, ready, paths, theme, folder)
         browser.close()
-    for path in sorted(folder.glob("*.png")):
-        print(f"{path.stat().st_size / 1000:6.0f} kB  {path.name}")
+    check_sizes(folder)
+
+
+def check_sizes(folder: Path) -> None:
+    """Say how large the pictures are, and end with an error where they are too large."""
+    sizes = {path.name: path.stat().st_size for path in sorted(folder.glob("*.png"))}
+    for name, size in sizes.items():
+        print(f"{size / 1000:6.0f} kB  {name}")
+    large = [name for name, size in sizes.items() if size > MOST_BYTES]
+    if large or sum(sizes.values()) > MOST_BYTES_OF_ALL:
+        raise SystemExit(
+            f"too large: {', '.join(large) or 'all together'}, {sum(sizes.values()):,} bytes in all"
+        )
 
 
 @contextmanager
@@ -80,22 +94,39 @@ def pages(ready: Mapping[str, Any]) -> dict[str, str]:
         store.put_object(Bucket=where["bucket"], Key=key, Body=content)
         return f"s3://{where['bucket']}/{key}"
 
-    ids = {each.name: showcase.add(client, put, each) for each in showcase.datasets()}
+    with tempfile.TemporaryDirectory() as folder:
+        shown = [*showcase.spatial(Path(folder)), *showcase.datasets()]
+        ids = {each.name: showcase.add(client, put, each) for each in shown}
     for dataset_id in ids.values():
         while client.dataset(dataset_id).state in ("registered", "indexing"):
             time.sleep(0.2)
     uri = put("run8/lane1.fastq.gz", b"").removesuffix("run8/lane1.fastq.gz")
     store.close()
+    table, cloud = ids["Weather stations 2026"], ids["Hillside, airborne lidar"]
     return {
         "datasets": "/",
+        "nothing": "/?q=nowhere+to+be+found",
         "search": "/?q=human",
-        "csv": f"/datasets/{ids['Weather stations 2026']}",
+        "csv": f"/datasets/{table}",
+        "edit": f"/datasets/{table}/edit",
+        "delete": f"/datasets/{table}/delete",
+        "text": f"/datasets/{ids['Station log']}",
+        "laz": f"/datasets/{cloud}",
+        "copc": f"/datasets/{ids['Hillside, octree']}",
+        "geotiff": f"/datasets/{ids['Valley, four bands']}",
+        "imzml": f"/datasets/{ids['Mouse kidney, MALDI']}",
+        "measurementset": f"/datasets/{ids['Night of observing']}",
         "vcf": f"/datasets/{ids['Cohort variants']}",
         "fasta": f"/datasets/{ids['Reference genome, small']}",
         "fastq": f"/datasets/{ids['Run 7, three lanes']}",
         "jsonl": f"/datasets/{ids['Orders']}",
         "failed": f"/datasets/{ids['Interrupted upload']}",
         "slices": f"/datasets/{ids['Cohort variants']}/slices",
+        "slices-laz": f"/datasets/{cloud}/slices?strategy=grid&grid.nx=6&grid.ny=4",
+        "slices-geotiff": f"/datasets/{ids['Valley, four bands']}/slices?strategy=window&window.size=256",
+        "slices-imzml": f"/datasets/{ids['Mouse kidney, MALDI']}/slices?strategy=count&count.n=9",
+        "slices-measurementset": f"/datasets/{ids['Night of observing']}/slices?strategy=time&time.n=12",
+        "run": f"/datasets/{table}/slices?strategy=count&count.n=12",
         "register": f"/register?source={where['source']}&at={where['bucket']}/weather/2026/&uri={uri}weather/2026/",
         "jobs": "/jobs",
         "keys": "/keys",
@@ -106,7 +137,7 @@ def pages(ready: Mapping[str, Any]) -> dict[str, str]:
 def take_all(
     browser: Browser, ready: Mapping[str, Any], paths: Mapping[str, str], theme: Any, folder: Path
 ) -> None:
-    """Take every page in one theme, and the list as a telephone has it."""
+    """Take every page in one theme, and two as a telephone has them."""
     size: Any = {"width": WIDTH, "height": HEIGHT}
     context = browser.new_context(base_url=ready["api_url"], color_scheme=theme, viewport=size)
     page = context.new_page()
@@ -120,18 +151,34 @@ def take_all(
         if name == "sources":
             page.get_by_role("button", name="Check").first.click()
             page.get_by_role("table").wait_for()
+        if name == "run":
+            make_partition(page)
         take(page, folder / f"{name}-{theme}.png")
     page.set_viewport_size({"width": NARROW, "height": HEIGHT})
-    page.goto("/")
-    take(page, folder / f"narrow-{theme}.png")
+    for name in ("datasets", "geotiff"):
+        page.goto(paths[name])
+        take(page, folder / f"narrow-{name}-{theme}.png")
     context.close()
+
+
+def make_partition(page: Page) -> None:
+    """Make the partition that the lab shows, if it is not made yet, and go to what to run."""
+    button = page.get_by_role("button", name="Make this partition")
+    if button.count():
+        button.click()
+        page.wait_for_url("**done=created*")
+    page.locator("#run").scroll_into_view_if_needed()
+    page.locator("#run-title").evaluate("title => title.scrollIntoView()")
 
 
 def take(page: Page, path: Path) -> None:
     """Take what the window shows, as a small PNG."""
     page.wait_for_timeout(400)
     image = Image.open(io.BytesIO(page.screenshot()))
-    image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    for colours in (COLOURS, COLOURS // 4, COLOURS // 8):  # photographs need fewer to stay small
+        image.convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(path, optimize=True)
+        if path.stat().st_size <= MOST_BYTES:
+            return
 
 
 if __name__ == "__main__":

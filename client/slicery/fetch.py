@@ -7,6 +7,7 @@ Each part on its way has a thread and a bounded queue, so that PARALLEL times AH
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
@@ -18,6 +19,7 @@ from slicery.ticket import Part, Ticket, format_time
 
 PARALLEL = 8
 AHEAD_BLOCKS = 32
+SOLE_BLOCK_BYTES = 16 << 20
 
 Renew = Callable[[], Ticket]
 
@@ -105,16 +107,40 @@ class Download:
             self._queue.put(exc)
 
 
-def fetch(signer: Signer, file: int) -> Generator[bytes, None, None]:
+class _Sole:
+    """The one part of a file that has to be fetched, by who waits for it."""
+
+    def __init__(self, signer: Signer, file: int, part: int) -> None:
+        self._signer, self._file, self._part = signer, file, part
+
+    def current(self) -> tuple[Ticket, Part]:
+        """Return the part as signed last, and the ticket it stands in."""
+        ticket = self._signer.ticket
+        return ticket, ticket.files[self._file].parts[self._part]
+
+    def renew(self, stale: Ticket) -> None:
+        """Get a fresh ticket in place of `stale`."""
+        self._signer.replace(stale)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return read_part(self, _pause, SOLE_BLOCK_BYTES)
+
+
+def fetch(signer: Signer, file: int, *, whole: bool = False) -> Generator[bytes, None, None]:
     """Yield the bytes of one file of the signer's ticket, in blocks and in order.
 
-    Closing the iterator stops the downloads.
+    Closing the iterator stops the downloads. Who needs the file `whole` before doing anything gains nothing from
+    threads where it has one part alone.
 
     Raises:
         FetchError: a part could not be fetched (see `read_part`).
         InvalidTicket: an inline part is malformed.
     """
     parts = signer.ticket.files[file].parts
+    if whole and sum(not part.is_inline for part in parts) == 1:
+        for number, part in enumerate(parts):
+            yield from (part.inline_bytes(),) if part.is_inline else _Sole(signer, file, number)
+        return
     running: deque[Download | Part] = deque()
     upcoming = 0
     try:
@@ -132,6 +158,11 @@ def fetch(signer: Signer, file: int) -> Generator[bytes, None, None]:
         for download in running:
             if isinstance(download, Download):
                 download.cancel()
+
+
+def _pause(seconds: float) -> bool:
+    time.sleep(seconds)
+    return False
 
 
 def _shape(ticket: Ticket) -> list[list[tuple[object, ...]]]:

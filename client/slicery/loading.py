@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -49,7 +49,10 @@ class Loaded(NamedTuple):
 
 @runtime_checkable
 class FileDecoder(Protocol):
-    """A decoder that needs a slice's files whole. Like all decoders, it neither fetches nor checks counts."""
+    """A decoder that needs a slice's files whole. Like all decoders, it neither fetches nor checks counts.
+
+    With an attribute `each_is_a_file` that is true, each file of a slice can also be loaded and written by itself.
+    """
 
     unit: str
     """What a record is called: "point", "pixel"."""
@@ -91,16 +94,44 @@ def load(ticket: Ticket, read_file: ReadFile) -> Any:
     decoder = decoder_of(ticket)
     if decoder is None:
         raise DecodeError(f"{ticket.format} slices are read record by record; use records(), or bytes()")
-    files = [
-        FileContent(file.name, partial(_whole, read_file, ordinal), ticket.steps_of(file))
-        for ordinal, file in enumerate(ticket.files)
-    ]
-    loaded = decoder.load(files)
-    if loaded.n_records != ticket.records.count:
-        raise DecodeError(f"expected {ticket.records.count} records, found {loaded.n_records}")
+    loaded = decoder.load(_contents(ticket, read_file))
+    _check_count(ticket, loaded.n_records)
     return loaded.value
 
 
-def _whole(read_file: ReadFile, ordinal: int) -> bytes:
+def is_each_a_file(decoder: FileDecoder) -> bool:
+    """Tell whether each file of a slice can be loaded and written by itself, as those of point clouds can."""
+    return bool(getattr(decoder, "each_is_a_file", False))
+
+
+def load_each(decoder: FileDecoder, ticket: Ticket, read_file: ReadFile) -> Iterator[Any]:
+    """Fetch and decode the files of a slice one at a time; raises what `load` does."""
+    n_records = 0
+    for content in _contents(ticket, read_file):
+        loaded = decoder.load([content])
+        n_records += loaded.n_records
+        yield loaded.value
+    _check_count(ticket, n_records)
+
+
+def _contents(ticket: Ticket, read_file: ReadFile) -> list[FileContent]:
+    return [
+        FileContent(file.name, partial(_whole, read_file, ordinal, file.length), ticket.steps_of(file))
+        for ordinal, file in enumerate(ticket.files)
+    ]
+
+
+def _check_count(ticket: Ticket, n_records: int) -> None:
+    if n_records != ticket.records.count:
+        raise DecodeError(f"expected {ticket.records.count} records, found {n_records}")
+
+
+def _whole(read_file: ReadFile, ordinal: int, n_bytes: int) -> bytearray:
+    """Put a file's blocks in their place; joining them in the end takes memory twice, and three times the processor."""
+    data, at = bytearray(n_bytes), 0
     with closing(read_file(ordinal)) as blocks:
-        return b"".join(blocks)
+        for block in blocks:
+            data[at : at + len(block)] = block
+            at += len(block)
+    del data[at:]
+    return data

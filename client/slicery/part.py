@@ -43,8 +43,10 @@ class ShortError(http.TransientError):
     """A body that is not as long as its part."""
 
 
-def read_part(signed: Signed, pause: Callable[[float], bool]) -> Generator[bytes, None, None]:
-    """Yield the bytes of one part, exactly as many as it says.
+def read_part(
+    signed: Signed, pause: Callable[[float], bool], block_bytes: int = BLOCK_BYTES
+) -> Generator[bytes, None, None]:
+    """Yield the bytes of one part, exactly as many as it says, in blocks.
 
     `pause` waits the given seconds between tries, and returns True when nobody wants the bytes any more.
 
@@ -59,7 +61,7 @@ def read_part(signed: Signed, pause: Callable[[float], bool]) -> Generator[bytes
         ticket, part = signed.current()
         failure: http.TransientError | None = None
         try:
-            for block in _body(ticket, part, skip=delivered):
+            for block in _body(ticket, part, block_bytes, skip=delivered):
                 delivered += len(block)
                 yield block
             return
@@ -81,14 +83,14 @@ def read_part(signed: Signed, pause: Callable[[float], bool]) -> Generator[bytes
             return
 
 
-def _body(ticket: Ticket, part: Part, *, skip: int) -> Iterator[bytes]:
+def _body(ticket: Ticket, part: Part, block_bytes: int, *, skip: int) -> Iterator[bytes]:
     """Request a part once and yield its bytes after the first `skip`."""
     response = _request(part)
     try:
         _check_status(ticket, part, response)
         _check_extent(part, response)
         received = 0
-        for block in _blocks(response):
+        for block in _blocks(response, block_bytes):
             received += len(block)
             if received > part.length:
                 break
@@ -184,10 +186,10 @@ def _check_extent(part: Part, response: http.Response) -> None:
         raise _wrong_length(part, int(length))
 
 
-def _blocks(response: http.Response) -> Iterator[bytes]:
+def _blocks(response: http.Response, block_bytes: int) -> Iterator[bytes]:
     failure: http.TransientError
     try:
-        yield from response.stream(BLOCK_BYTES, decode_content=False)
+        yield from response.stream(block_bytes, decode_content=False)
         return
     except HTTPError as exc:
         failure = ShortError(f"the store closed the connection: {http.explain(exc)}")

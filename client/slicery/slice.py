@@ -126,7 +126,7 @@ class Slice:
             MissingExtra: what the format's decoder needs is not installed.
             DecodeError: the format is read record by record, or the bytes are not what the ticket says.
         """
-        return self._noting(lambda: loading.load(self.ticket, self._reader()))
+        return self._noting(lambda: loading.load(self.ticket, self._reader(whole=True)))
 
     def records(self) -> Iterator[Any]:
         """Yield the records, as the format's decoder gives them; of paired reads, tuples of two.
@@ -195,6 +195,8 @@ class Slice:
         path = Path(path)
         files = self.ticket.files
         decoder = None if raw else self._file_decoder(apart=path.is_dir())
+        if decoder is not None and path.is_dir() and loading.is_each_a_file(decoder):
+            return self._each_to_folder(decoder, path)
         if decoder is not None:
             target = path / _file_names([files[0].name])[0] if path.is_dir() else path
             return decoder.write(self.load(), target)
@@ -222,13 +224,24 @@ class Slice:
             return None
         return loading.decoder_of(self.ticket)
 
+    def _each_to_folder(self, decoder: loading.FileDecoder, folder: Path) -> list[Path]:
+        """Write what each file holds of the slice, one after another."""
+        targets = [folder / name for name in _file_names([file.name for file in self.ticket.files])]
+        values = self._noted(loading.load_each(decoder, self.ticket, self._reader(whole=True)))
+        return [
+            path
+            for target, value in zip(targets, values, strict=True)
+            for path in decoder.write(value, target)
+        ]
+
     def _written(self, decoder: loading.FileDecoder) -> Iterator[builtins.bytes]:
         """Yield the file that a decoder writes, if it is one."""
         with TemporaryDirectory() as folder:
             written = decoder.write(self.load(), Path(folder) / _file_names([self.ticket.files[0].name])[0])
             if len(written) != 1 or written[0].is_dir():
                 raise DecodeError(
-                    f"a slice of {self.ticket.format} is more than one file; write it with to_file()"
+                    f"a slice of {self.ticket.format} is more than one file; write it under a name or into a "
+                    "folder: to_file(path), or on the command line get -o PATH"
                 )
             with written[0].open("rb") as source:
                 while block := source.read(READ_BUFFER_BYTES):
@@ -274,9 +287,9 @@ class Slice:
             return read_file(ordinal)
         return decode.compressed_again(decode.file_bytes(self.ticket, ordinal, read_file), steps)
 
-    def _reader(self) -> decode.ReadFile:
+    def _reader(self, *, whole: bool = False) -> decode.ReadFile:
         signer = Signer(self.ticket, self._renew if self.api_url else None)
-        return lambda ordinal: fetch(signer, ordinal)
+        return lambda ordinal: fetch(signer, ordinal, whole=whole)
 
     def _renew(self) -> Ticket:
         from slicery.transport import transport_for

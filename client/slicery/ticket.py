@@ -170,22 +170,27 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """Keep `height` × `width` pixels from row `row` and column `col` of the file's image, in all bands."""
+    """Keep `height` × `width` pixels from row `row` and column `col` of the file's image, in all bands.
+
+    With `bands`, keep those, which are counted from 1, in this order.
+    """
 
     row: int
     col: int
     height: int
     width: int
+    bands: tuple[int, ...] = ()
     op: ClassVar[str] = "crop"
 
     def to_json(self) -> JsonObject:
-        return {
+        body: JsonObject = {
             "op": self.op,
             "row": self.row,
             "col": self.col,
             "height": self.height,
             "width": self.width,
         }
+        return {**body, "bands": list(self.bands)} if self.bands else body
 
 
 @dataclass(frozen=True, slots=True)
@@ -434,7 +439,8 @@ def _step(item: Mapping[str, Any]) -> Step:
         case "clip":
             return Clip(tuple(item["mins"]), tuple(item["maxs"]), tuple(item["closed"]), item.get("about"))
         case "crop":
-            return Crop(int(item["row"]), int(item["col"]), int(item["height"]), int(item["width"]))
+            row, col, height, width = (int(item[name]) for name in ("row", "col", "height", "width"))
+            return Crop(row, col, height, width, tuple(map(int, item.get("bands", ()))))
         case "arrays":
             return Arrays(item["format"], item.get("options", {}))
         case "region":

@@ -56,7 +56,8 @@ class Settings(BaseSettings):
         description="largest slice that people can download in the catalog, in bytes fetched; 0 turns that off",
     )
     anonymous_read: bool = Field(
-        default=False, description="whether the catalog's pages are shown to anybody, without a key"
+        default=False,
+        description="whether the catalog's pages are shown to anybody, without a key, previews of records among them",
     )
 
 

@@ -12,8 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import LargeBinary, cast, delete, func, select
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 
 from slicery_service import formats, generations, jobs, listing, search
@@ -55,6 +55,15 @@ class Look:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A dataset that there is already."""
+
+    id: str
+    format: str
+    state: str
+
+
 def register(session: Session, request: Registration, *, key_id: str | None) -> tuple[Dataset, Job]:
     """Make a dataset of the objects that URIs mean, and a job to index it.
 
@@ -94,6 +103,21 @@ def look(uris: Sequence[str], format: str | None = None) -> Look:
         found = listing.completed(found, form.companions)
     first = next(each for each in found.objects if each.size_bytes)
     return Look(form, sniff(_head(found, first)), found, listing.default_name(uris))
+
+
+def registered(
+    session: Session, lists: Sequence[Sequence[str]], format: str | None = None
+) -> dict[tuple[str, ...], Registered]:
+    """Return which lists of URIs are registered as they stand, in that format or in any; the oldest of each."""
+    by_digest = {listing.digest(uris): tuple(uris) for uris in lists}
+    columns = (Dataset.uris_digest, Dataset.id, Dataset.format, Dataset.state)
+    # One array, as PostgreSQL takes no more than 65,535 parameters.
+    digests = cast(list(by_digest), ARRAY(LargeBinary))
+    query = select(*columns).where(Dataset.uris_digest == func.any(digests))
+    if format is not None:
+        query = query.where(Dataset.format == format)
+    rows = session.execute(query.order_by(Dataset.created_at.desc(), Dataset.id.desc()))
+    return {by_digest[row.uris_digest]: Registered(row.id, row.format, row.state) for row in rows}
 
 
 def reindex(session: Session, dataset_id: str) -> Job:

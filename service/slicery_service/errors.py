@@ -10,6 +10,7 @@
     ├── NotIndexed               409    not-indexed             the dataset has no index yet
     ├── NotCancellable           409    not-cancellable         the job has ended
     ├── Gone                     410    gone                    the partition's index is no longer kept
+    ├── TooLarge                 413    too-large               a form holds more than the service takes at once
     ├── InvalidRequest           422    invalid-request         the body or a parameter does not fit its schema
     │   ├── UnknownFormat        422    unknown-format          no plug-in has this name, or none was detected
     │   ├── UnknownStrategy      422    unknown-strategy        the format cannot be cut that way
@@ -127,6 +128,12 @@ class Gone(Problem):
     """The partition's index is no longer kept."""
 
     status, code, title = 410, "gone", "Gone"
+
+
+class TooLarge(Problem):
+    """A form holds more than the service takes at once."""
+
+    status, code, title = 413, "too-large", "Too much at once"
 
 
 class InvalidRequest(Problem):

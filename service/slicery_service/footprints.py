@@ -18,7 +18,7 @@ FloatArray = NDArray[np.float64]
 
 MOST_BOXES = 2_000
 """Boxes that a picture can show apart; of more, the density is drawn."""
-SIDE = 48
+SIDE = 30
 """Cells along the longer side of such a density."""
 
 _NONE = np.array([np.inf, np.inf, -np.inf, -np.inf])

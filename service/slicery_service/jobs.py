@@ -79,12 +79,6 @@ def page(
     return cursors.page(session, query, Job, cursor=cursor, limit=limit)
 
 
-def get_all(session: Session, job_ids: Sequence[str]) -> Sequence[Job]:
-    """Return the jobs of these ids that there are, the newest first."""
-    query = select(Job).where(Job.id.in_(job_ids)).order_by(Job.created_at.desc(), Job.id.desc())
-    return session.scalars(query).all()
-
-
 def begin(session: Session, dataset_id: str, generation: int, *, bytes_total: int) -> Job:
     """Make a queued job; AlreadyRunning when another job of this dataset has not ended."""
     made = (
@@ -160,7 +154,7 @@ def hold(session: Session, job_id: str) -> bool:
 
 def progress(session: Session, job_id: str, bytes_done: int, *, heartbeat: datetime) -> bool:
     """Record how far a job of one task is; False when the job has ended, so that the worker stops."""
-    return _beat(session, job_id, heartbeat, bytes_done=bytes_done)
+    return _beat(session, job_id, heartbeat, bytes_done=func.least(Job.bytes_total, bytes_done))
 
 
 def advance(session: Session, job_id: str, n_bytes: int, *, heartbeat: datetime) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,6 +13,7 @@ from slicery_service.index import Indexes
 from slicery_service.models import Partition
 from slicery_service.planning.plan import AnyPlan
 from slicery_service.presign import Grant
+from slicery_service.recent import Recent
 from slicery_service.slicing import RecordFormat, files_of
 from slicery_service.tickets import Cutting, Signer, Writer
 
@@ -26,6 +25,8 @@ BATCH = 2000
 
 MOST_OPEN = 64
 """Partitions kept open in a process; their plans take some eight bytes a slice."""
+MOST_TRIED = 8
+"""Partitions kept that somebody only looks at; they must not push out those that jobs read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,29 +112,8 @@ def require_slice(partition: OpenPartition, number: int) -> None:
         )
 
 
-class _OpenPartitions:
-    """The partitions used last; safe to share between threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._kept: OrderedDict[str, OpenPartition] = OrderedDict()
-
-    def put(self, partition: OpenPartition) -> OpenPartition:
-        """Keep a partition, and return it."""
-        with self._lock:
-            self._kept[partition.row.id] = partition
-            self._kept.move_to_end(partition.row.id)
-            while len(self._kept) > MOST_OPEN:
-                self._kept.popitem(last=False)
-        return partition
-
-    def get(self, partition_id: str) -> OpenPartition | None:
-        """Return a partition that is kept."""
-        with self._lock:
-            return self._kept.get(partition_id)
-
-
-open_partitions = _OpenPartitions()
+open_partitions: Recent[OpenPartition] = Recent(MOST_OPEN)
+tried_partitions: Recent[OpenPartition] = Recent(MOST_TRIED)
 
 
 def _lifetime(expires_in: int | None) -> int:

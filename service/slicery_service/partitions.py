@@ -27,7 +27,7 @@ from slicery_service.errors import (
 )
 from slicery_service.index import Indexes
 from slicery_service.models import Dataset, Partition
-from slicery_service.open_partition import OpenPartition, open_partitions
+from slicery_service.open_partition import OpenPartition, open_partitions, tried_partitions
 from slicery_service.planning.plan import AnyPlan, FilePlan
 from slicery_service.planning.registry import planner_of
 from slicery_service.planning.strategies import parse_selection, parse_strategy
@@ -52,7 +52,7 @@ def create(
     """
     made = preview(session, dataset_id, strategy, selection)
     is_new = _save(session, made.row)
-    return open_partitions.put(made), is_new
+    return open_partitions.put(made.row.id, made), is_new
 
 
 def preview(
@@ -64,7 +64,7 @@ def preview(
         raise _not_indexed(dataset)
     strategy, selection = _normal(dataset, strategy, selection)
     number = partition_id(dataset_id, dataset.generation, strategy, selection)
-    kept = open_partitions.get(number)
+    kept = open_partitions.get(number) or tried_partitions.get(number)
     if kept is not None:
         return kept
     indexed = index.load(session, dataset_id, dataset.generation)
@@ -79,7 +79,7 @@ def preview(
         n_records=plan.n_records,
         size_bytes=plan.size_bytes,
     )
-    return _open(row, dataset, indexed, plan)
+    return tried_partitions.put(number, _open(row, dataset, indexed, plan))
 
 
 def is_known(session: Session, partition_id: str) -> bool:
@@ -134,7 +134,7 @@ def get(session: Session, partition_id: str) -> OpenPartition:
     indexed = index.load(session, row.dataset_id, row.generation)
     most = max(get_settings().max_slices, row.n_slices)
     plan = _plan(dataset, row.strategy, row.selection, indexed, most)
-    return open_partitions.put(_open(row, dataset, indexed, plan))
+    return open_partitions.put(row.id, _open(row, dataset, indexed, plan))
 
 
 def partition_id(dataset_id: str, generation: int, strategy: JsonObject, selection: JsonObject | None) -> str:

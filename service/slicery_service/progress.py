@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from slicery_service.models import Dataset, Job, JsonObject
@@ -20,7 +20,7 @@ def progress_view(session: Session, dataset_id: str, now: datetime | None = None
     view = latest_job_view(session, dataset_id)
     if view is None:
         return None
-    position = _position(session, view) if view["state"] == "queued" else None
+    position = _positions(session, [view]).get(view["id"])
     return {**view, **_pace(view, now or datetime.now(UTC)), "position": position}
 
 
@@ -30,12 +30,13 @@ def job_progress(session: Session, jobs: Sequence[Job], now: datetime | None = N
     ids = {job.dataset_id for job in jobs}
     rows = session.execute(select(Dataset.id, Dataset.name, Dataset.format).where(Dataset.id.in_(ids)))
     named = {row.id: row for row in rows}
+    views = [job_view(job) for job in jobs]
+    positions = _positions(session, views)
     found = []
-    for job in jobs:
-        view, row = job_view(job), named.get(job.dataset_id)
-        position = _position(session, view) if view["state"] == "queued" else None
+    for job, view in zip(jobs, views, strict=True):
+        row = named.get(job.dataset_id)
         names = {"dataset_name": row.name if row else job.dataset_id, "format": row.format if row else ""}
-        found.append({**view, **_pace(view, moment), **names, "position": position})
+        found.append({**view, **_pace(view, moment), **names, "position": positions.get(job.id)})
     return found
 
 
@@ -77,9 +78,11 @@ def _pace(view: JsonObject, now: datetime) -> JsonObject:
     return {"seconds": seconds, "bytes_per_second": speed or None, "seconds_left": left}
 
 
-def _position(session: Session, view: JsonObject) -> int:
-    """Return a queued job's place in the queue, from 1."""
-    created_at = select(Job.created_at).where(Job.id == view["id"]).scalar_subquery()
-    earlier = tuple_(Job.created_at, Job.id) < tuple_(created_at, view["id"])
-    before = select(func.count()).select_from(Job).where(Job.state == "queued", earlier)
-    return int(session.scalar(before) or 0) + 1
+def _positions(session: Session, views: Sequence[JsonObject]) -> dict[str, int]:
+    """Return the places of jobs in the queue, from 1, by id; those that are not queued have none."""
+    wanted = [view["id"] for view in views if view["state"] == "queued"]
+    if not wanted:
+        return {}
+    place = func.row_number().over(order_by=(Job.created_at, Job.id)).label("place")
+    queue = select(Job.id, place).where(Job.state == "queued").subquery()
+    return {row.id: row.place for row in session.execute(select(queue).where(queue.c.id.in_(wanted)))}

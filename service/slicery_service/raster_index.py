@@ -6,7 +6,8 @@ A *block* is a tile or a strip, as wide as the image. The tables are described i
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 from slicery_service.record_index import Int64Array
 from slicery_service.table_index import Array, TableIndex
 
+SAMPLES, EXTRA_SAMPLES = 277, 338
+_SHORT = 3
 FEW_BYTES = 64
 """Gaps between blocks up to this length are counted as part of the block before: COGs have 4 or 8 bytes there."""
 
@@ -68,6 +71,18 @@ class Image:
     def n_planes(self) -> int:
         """How many blocks hold the bands of the same pixels."""
         return len(self.offsets)
+
+    def numbers(self, code: int, *, big_endian: bool) -> list[int]:
+        """Return the short integers of a tag; none where the image does not have it, or it is long."""
+        value = next((tag.value for tag in self.tags if tag.code == code and tag.type == _SHORT), None)
+        found: list[int] = np.frombuffer(value or b"", ">u2" if big_endian else "<u2").tolist()
+        return found
+
+    def with_planes(self, planes: Sequence[int]) -> Image:
+        """Leave out the blocks of all other planes, as a sparse file does."""
+        counts = np.zeros_like(self.counts)
+        counts[list(planes)] = self.counts[list(planes)]
+        return replace(self, counts=counts)
 
 
 @dataclass(frozen=True)

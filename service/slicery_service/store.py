@@ -38,11 +38,14 @@ ObjectNames: TypeAlias = list[str]
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """What stands directly below a prefix: prefixes that end in "/", and objects, each in order."""
+    """What stands directly below a prefix: prefixes that end in "/", and objects, each in order.
+
+    `following` asks the store for more of it; None when this is all.
+    """
 
     folders: tuple[str, ...]
     objects: tuple[ObjectInfo, ...]
-    is_truncated: bool
+    following: str | None
 
 
 class Store:
@@ -82,7 +85,7 @@ class Store:
                 for found in page.get("Contents", ()):
                     yield _described(bucket, found)
 
-    def folder(self, bucket: str, prefix: str, *, limit: int) -> Folder:
+    def folder(self, bucket: str, prefix: str, *, limit: int, following: str | None = None) -> Folder:
         """Describe what stands directly below a prefix that ends in "/", or is empty: folders and objects.
 
         A folder may be shown to whom not everything in it is allowed; objects that are not allowed are left out.
@@ -90,6 +93,8 @@ class Store:
         if not self.source.allows_below(bucket, prefix):
             self.source.require_prefix(bucket, prefix)
         request = {"Bucket": bucket, "Prefix": prefix, "Delimiter": "/", "MaxKeys": limit, **self._payer}
+        if following:
+            request["ContinuationToken"] = following
         with told_as_problems(self.source.name, f"s3://{bucket}/{prefix}"):
             found = self._client.list_objects_v2(**request)
         folders = [each["Prefix"] for each in found.get("CommonPrefixes", ())]
@@ -101,7 +106,7 @@ class Store:
         return Folder(
             folders=tuple(sorted(each for each in folders if self.source.allows_below(bucket, each))),
             objects=tuple(sorted(objects, key=lambda each: each.key.encode())),
-            is_truncated=bool(found.get("IsTruncated")),
+            following=found.get("NextContinuationToken") if found.get("IsTruncated") else None,
         )
 
     def buckets(self) -> ObjectNames:

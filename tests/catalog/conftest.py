@@ -13,6 +13,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from slicery import Client
 
+from .snippet_running import Runner
+
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
     f"--{flag}"
@@ -87,6 +89,12 @@ def page(new_context: Callable[..., BrowserContext]) -> Page:
 def client(stack: Any) -> Client:
     """A client of the stack."""
     return Client(stack.api_url, stack.api_key)
+
+
+@pytest.fixture
+def run(stack: Any, tmp_path: Path) -> Runner:
+    """What runs a program in an empty folder with nothing but the key, and returns what it prints."""
+    return Runner(tmp_path, stack.api_key)
 
 
 @pytest.fixture(scope="session")

@@ -108,7 +108,7 @@ class TestTheWayThrough:
         expect(page.locator(".state")).to_have_text("indexed", timeout=60_000)
         expect(page.locator("tbody")).to_contain_text("60,000\xa0reads")
         dataset.delete()
-        expect(page.locator(".state")).to_have_text("deleted", timeout=15_000)
+        expect(page.locator(".state")).to_have_count(0, timeout=15_000)
 
 
 class TestFinding:

@@ -135,6 +135,23 @@ class TestPreviews:
             page = make(web, shown[dataset], strategy="count", **{"count.n": "5"})
             assert "X-Amz" not in page
             assert "Signature" not in page
+            for path in ("", "/slices?strategy=count&count.n=5"):
+                answer = web.get(f"/datasets/{shown[dataset]}{path}")
+                assert answer.headers["cache-control"] == "no-store"
+                assert "X-Amz" not in answer.text
+
+    def test_what_was_looked_at_is_drawn_once(
+        self, web: httpx.Client, shown: dict[str, str], client: Client
+    ) -> None:
+        """Pages of slices, and what is made of a preview, come of the same plan: all say the same."""
+        query = {"strategy": "count", "count.n": "83"}
+        first = shown_at(web, shown[TABLE], **query)
+        later = shown_at(web, shown[TABLE], **query, **{"from": "60"})
+        assert numbers_of(first) == numbers_of(later)
+        assert '<td class="number">60</td>' in later
+        made = make(web, shown[TABLE], **query)
+        assert numbers_of(made) == numbers_of(first)
+        assert len(client.partition(partition_of(made))) == 83
 
 
 class TestPartitions:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import random
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import laspy
@@ -14,9 +16,11 @@ import pytest
 import rasterio
 import samples
 import variants
+from formats import imzml_samples, measurementset_samples
 from rasterio.io import MemoryFile
 from rasterio.transform import from_origin
 
+from slicery.ticket import Ticket
 from slicery_service import drawing, formats, layout
 from slicery_service.byterange import ByteRange
 from slicery_service.footprints import footprints
@@ -198,9 +202,31 @@ def test_slices_of_files_fetch_what_their_files_say(form: str, strategy: JsonObj
     assert_measured(found, fetched(form, dataset.indexes, plan), [len(data)])
 
 
+@pytest.mark.parametrize("form", ["imzml", "measurementset"])
+def test_slices_of_arrays_fetch_what_their_tickets_say(form: str, tmp_path: Path) -> None:
+    """Their files take ranges of several objects; measured against the parts of tickets that are no bytes."""
+    if form == "imzml":
+        contents = imzml_samples.by_hand("run", imzml_samples.spectra_of(60)).contents
+    else:
+        contents = measurementset_samples.contents(
+            measurementset_samples.write(tmp_path / "m.ms", measurementset_samples.SHAPE)
+        )
+    dataset = TableDataset.of(form, contents)
+    plan = dataset.plan({"name": "count", "n": 7})
+    found = measure(plan, dataset.indexes, list(map(len, contents.values())))
+    parts = [
+        [part.length for file in Ticket.from_json(json.loads(each)).files for part in file.parts
+         if not part.is_inline]
+        for each in dataset.tickets(plan)
+    ]  # fmt: skip
+    assert found.sizes.tolist() == list(map(sum, parts))
+    assert found.requests.tolist() == list(map(len, parts))
+    assert found.size_bytes > 0
+
+
 def test_of_very_many_slices_some_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = TableDataset.of("las", {"a.las": cloud()})
-    plan = dataset.plan({"name": "grid", "nx": 60, "ny": 50})
+    plan = dataset.plan({"name": "grid", "nx": 50, "ny": 40})
     whole = measure(plan, dataset.indexes, [1])
     monkeypatch.setattr(layout, "MOST_MADE", 500)
     some = measure(plan, dataset.indexes, [1])

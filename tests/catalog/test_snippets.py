@@ -1,7 +1,6 @@
 """What the lab prints is run as it is printed, against the embedded stack, and finds every record once.
 
-Ray, Spark and SLURM are run where they are installed; elsewhere a stand-in provides their interface, and nothing else:
-the functions of `ray` and `pyspark` that the snippets call, and the number that SLURM gives each task.
+Here each language is run on a format that asks most of it; test_snippets_families.py runs all of them on all families.
 """
 
 from __future__ import annotations
@@ -9,13 +8,10 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import os
 import shutil
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,52 +25,12 @@ from slicery import Client
 from slicery_service.catalog.snippets import SLURM_TASKS, Target, snippets
 
 from .lab_reading import make, partition_of, session, snippet
+from .snippet_running import Runner
 
 pytestmark = pytest.mark.stack
 
 N_READS = 3000
 N_ROWS = 4000
-RAY = """
-def remote(function):
-    function.remote = lambda *given: function(*given)
-    return function
-
-def init():
-    pass
-
-def get(values):
-    return values
-"""
-SPARK = """
-class _Rdd:
-    def __init__(self, values):
-        self.values = values
-    def map(self, function):
-        return _Rdd([function(value) for value in self.values])
-    def sum(self):
-        return sum(self.values)
-
-class SparkSession:
-    class builder:
-        @staticmethod
-        def appName(name):
-            return SparkSession.builder
-        @staticmethod
-        def config(name, value):
-            assert name == "spark.executorEnv.SLICERY_TOKEN" and value
-            return SparkSession.builder
-        @staticmethod
-        def getOrCreate():
-            return SparkSession
-    class sparkContext:
-        @staticmethod
-        def parallelize(values, n):
-            assert len(values) == n
-            return _Rdd(list(values))
-"""
-STAND_INS = {"ray": {"ray.py": RAY}, "pyspark": {"pyspark/__init__.py": "", "pyspark/sql.py": SPARK}}
-
-Run = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
@@ -110,35 +66,6 @@ def web(stack: Any) -> Iterator[httpx.Client]:
         yield opened
 
 
-@pytest.fixture
-def run(stack: Any, tmp_path: Path) -> Run:
-    """A function that runs a program in an empty folder with nothing but the key, and returns what it prints."""
-
-    def start(*command: str, **environment: str) -> str:
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        given = {"PATH": path, "HOME": str(tmp_path), "SLICERY_TOKEN": stack.api_key, "NO_PROXY": "127.0.0.1"}
-        done = subprocess.run(
-            command,
-            cwd=tmp_path,
-            env={**given, **environment},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        assert done.stderr == "" or "dask" in done.stderr.lower() or "ray" in done.stderr.lower(), done.stderr
-        return done.stdout
-
-    return start
-
-
-def written(folder: Path, name: str, text: str) -> str:
-    path = folder / name
-    path.write_text(text)
-    return str(path)
-
-
 @pytest.mark.parametrize(
     ("dataset", "query", "n_records"),
     [
@@ -152,66 +79,50 @@ def test_python_as_printed_finds_every_record(
     query: dict[str, str],
     n_records: int,
     web: httpx.Client,
-    run: Run,
-    tmp_path: Path,
+    run: Runner,
     request: Any,
 ) -> None:
     page = make(web, request.getfixturevalue(dataset), **query)
-    program = written(tmp_path, "python.py", snippet(page, "python"))
-    assert run(sys.executable, program) == f"{n_records}\n"
+    assert run.python(page, "python") == n_records
 
 
-def test_dask_as_printed_finds_every_record(reads: str, web: httpx.Client, run: Run, tmp_path: Path) -> None:
+def test_dask_as_printed_finds_every_record(reads: str, web: httpx.Client, run: Runner) -> None:
     pytest.importorskip("dask.bag")
     page = make(web, reads, **{"strategy": "count", "count.n": "4"})
-    assert run(sys.executable, written(tmp_path, "dask_slices.py", snippet(page, "dask"))) == f"{N_READS}\n"
+    assert run.python(page, "dask") == N_READS
 
 
 @pytest.mark.parametrize(("name", "library"), [("ray", "ray"), ("spark", "pyspark")])
 def test_ray_and_spark_as_printed_find_every_record(
-    name: str, library: str, reads: str, web: httpx.Client, run: Run, tmp_path: Path
+    name: str, library: str, reads: str, web: httpx.Client, run: Runner
 ) -> None:
     page = make(web, reads, **{"strategy": "count", "count.n": "4"})
-    program = written(tmp_path, f"{name}_slices.py", snippet(page, name))
-    compile(Path(program).read_text(), program, "exec")
-    environment = {}
-    if find_spec(library) is None:
-        for file, text in STAND_INS[library].items():
-            (tmp_path / "stand_in" / file).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / "stand_in" / file).write_text(text)
-        environment["PYTHONPATH"] = str(tmp_path / "stand_in")
-    assert run(sys.executable, program, **environment).splitlines()[-1] == str(N_READS)
+    assert run.python(page, name, library) == N_READS
 
 
 def test_slurm_tasks_as_printed_write_every_record(
-    table: str, web: httpx.Client, run: Run, tmp_path: Path
+    table: str, web: httpx.Client, run: Runner, tmp_path: Path
 ) -> None:
     page = make(web, table, **{"strategy": "count", "count.n": "3"})
-    text = snippet(page, "slurm")
-    assert "#SBATCH --array=0-2\n" in text
-    script = written(tmp_path, "slices.sh", text)
-    told = [json.loads(run("sh", script, SLURM_ARRAY_TASK_ID=str(n))) for n in range(3)]
-    assert sum(each["records"] for each in told) == N_ROWS
+    assert "#SBATCH --array=0-2\n" in snippet(page, "slurm")
+    assert run.slurm(page, 3) == N_ROWS
     assert count_rows(tmp_path / "slices") == N_ROWS
 
 
-def test_slurm_arrays_stay_below_the_usual_limit(
-    web: httpx.Client, table: str, run: Run, tmp_path: Path
-) -> None:
+def test_slurm_arrays_stay_below_the_usual_limit(web: httpx.Client, table: str, run: Runner) -> None:
     page = make(web, table, **{"strategy": "count", "count.n": "1003"})
     text = snippet(page, "slurm")
     assert f"#SBATCH --array=0-{SLURM_TASKS - 1}\n" in text
-    script = written(tmp_path, "slices.sh", text)
+    script = run.written("slices.sh", text)
     told = run("sh", script, SLURM_ARRAY_TASK_ID="2").splitlines()
     assert [json.loads(line)["index"] for line in told] == [2, 1002]
 
 
 def test_the_command_line_as_printed_writes_every_record(
-    reads: str, web: httpx.Client, run: Run, tmp_path: Path
+    reads: str, web: httpx.Client, run: Runner, tmp_path: Path
 ) -> None:
     page = make(web, reads, **{"strategy": "count", "count.n": "3"})
-    told = run("sh", "-c", snippet(page, "cli"))
-    assert sum(json.loads(line)["records"] for line in told.splitlines()) == N_READS
+    assert run.cli(page) == N_READS
     files = list((tmp_path / "slices").iterdir())
     assert sum(gzip.decompress(file.read_bytes()).count(b"\n") for file in files) == 4 * N_READS
 
@@ -219,7 +130,7 @@ def test_the_command_line_as_printed_writes_every_record(
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
 @pytest.mark.parametrize("shell", [["sh"], ["bash", "--posix"]], ids=lambda shell: shell[0])
 def test_curl_as_printed_puts_slices_together(
-    shell: list[str], table: str, client: Client, web: httpx.Client, run: Run, tmp_path: Path
+    shell: list[str], table: str, client: Client, web: httpx.Client, run: Runner, tmp_path: Path
 ) -> None:
     page = make(web, table, **{"strategy": "count", "count.n": "3"})
     run(*shell, "-eu", "-c", snippet(page, "curl"))
@@ -231,7 +142,7 @@ def test_curl_as_printed_puts_slices_together(
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
 def test_curl_keeps_the_files_of_a_slice_apart(
-    reads: str, client: Client, web: httpx.Client, run: Run, tmp_path: Path
+    reads: str, client: Client, web: httpx.Client, run: Runner, tmp_path: Path
 ) -> None:
     page = make(web, reads, **{"strategy": "records", "records.per_slice": "1000"})
     run("sh", "-eu", "-c", snippet(page, "curl"))
@@ -243,7 +154,7 @@ def test_curl_keeps_the_files_of_a_slice_apart(
 
 
 def test_curl_tells_when_a_part_is_refused(
-    table: str, client: Client, web: httpx.Client, run: Run, tmp_path: Path
+    table: str, client: Client, web: httpx.Client, run: Runner, tmp_path: Path
 ) -> None:
     page = make(web, table, **{"strategy": "count", "count.n": "1"})
     text = snippet(page, "curl").replace("If-Match: ", "If-Match: W/")

@@ -61,6 +61,32 @@ def test_parts_come_in_their_order_inline_ones_among_them(server: Server) -> Non
     assert read(make_ticket(parts, count=1)) == b"head" + DATA[:700] + b"tail"
 
 
+def test_a_sole_part_that_is_wanted_whole_comes_without_a_thread(server: Server) -> None:
+    data = DATA * 2000  # more than a block
+    server.put("/o", data)
+    ticket = make_ticket([Part.inline(b"head"), server.signed("/o", 0, len(data)), Part.inline(b"")], count=1)
+    server.faults["/o"] = [Reply(503), Reply(206, data, cut=len(data) - 10)]
+    before, seen = set(threading.enumerate()), set[threading.Thread]()
+    found = []
+    for block in fetch(Signer(ticket), 0, whole=True):
+        seen |= {each for each in threading.enumerate() if each.name == "slicery-part"}
+        found.append(block)
+    assert (b"".join(found), seen - before) == (b"head" + data, set())
+    assert len(server.seen("/o")) == 3
+
+
+def test_several_parts_that_are_wanted_whole_come_in_their_order(server: Server) -> None:
+    server.put("/o", DATA)
+    ticket = make_ticket([server.signed("/o", n, n + 7) for n in range(0, 700, 7)], count=1)
+    assert b"".join(fetch(Signer(ticket), 0, whole=True)) == DATA[:700]
+
+
+def test_a_sole_part_that_has_expired_is_renewed(server: Server) -> None:
+    stale = one_part(server)
+    server.faults["/o"] = [Reply(403, EXPIRED)]
+    assert b"".join(fetch(Signer(stale, lambda: stale), 0, whole=True)) == DATA[100:5000]
+
+
 def test_an_empty_slice_gives_nothing() -> None:
     assert read(make_ticket([[]], count=0)) == b""
 

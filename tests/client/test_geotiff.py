@@ -102,6 +102,8 @@ def test_bytes_that_are_no_raster_are_refused() -> None:
         load(data[:400])
     with pytest.raises(DecodeError, match="expected 160 rows and 64 columns, found 150 and 230"):
         load(data, Crop(10, 20, 150, 44))
+    with pytest.raises(DecodeError, match="expected band 9, found 2 bands"):
+        load(data, Crop(0, 0, 5, 5, (1, 9)))
     with pytest.raises(InvalidTicket, match="expected one file in a slice of a raster, found 2"):
         decoder.load([FileContent("a.tif", data, ()), FileContent("b.tif", data, ())])
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import importlib
 import io
+import struct
 import sys
+import tracemalloc
+from fractions import Fraction
 from pathlib import Path
 
 import laspy
+import lazrs
 import numpy as np
 import pytest
+from formats import laz_samples
 
 from slicery import registry
+from slicery.decoders import points_chunks
 from slicery.decoders.points import copc, las, laz
 from slicery.errors import DecodeError, MissingExtra
 from slicery.loading import FileContent, FileDecoder
@@ -104,12 +110,130 @@ def test_files_of_one_kind_are_joined() -> None:
     assert value.header.point_count == 29
 
 
+def decimals(value: laspy.LasData) -> list[tuple[Fraction, ...]]:
+    """Return the coordinates as exact numbers: stored integers times and plus the decimals of the header."""
+    header = value.header
+    exact = [
+        (Fraction(repr(float(s))), Fraction(repr(float(o))))
+        for s, o in zip(header.scales, header.offsets, strict=True)
+    ]
+    columns = [value.points.array[name].tolist() for name in "XYZ"]
+    return [
+        tuple(c * s + o for c, (s, o) in zip(row, exact, strict=True)) for row in zip(*columns, strict=True)
+    ]
+
+
 @pytest.mark.parametrize(
-    ("other", "word"), [(cloud(5, scale=0.1), "scales"), (cloud(5, point_format=7), "point format")]
+    ("scale", "offsets"),
+    [
+        (0.01, (7.5, 20.0, 1e6)),
+        (0.1, (10.0, 20.0, 0.0)),
+        (0.001, (9.9997, -20.0, 0.0)),
+        (0.25, (0.125, 0.0, 0.0)),
+        (0.003, (10.0, 20.00001, 0.0)),
+    ],
 )
-def test_files_of_two_kinds_are_not(other: laspy.LasData, word: str) -> None:
-    with pytest.raises(DecodeError, match=rf"{word} of b\.slice0\.laz .*to_file\(\) into a folder"):
+@pytest.mark.parametrize("turn", [1, -1])
+def test_files_of_other_scales_are_joined_and_no_coordinate_changes(
+    scale: float, offsets: tuple[float, float, float], turn: int
+) -> None:
+    other = cloud(50, scale=scale)
+    other.points.offsets = other.header.offsets = np.array(offsets)
+    other.update_header()
+    clouds = [cloud(30), other][::turn]
+    value, n_records = laz.load([content(each) for each in clouds])
+    assert n_records == 80
+    wanted = [row for each in clouds for row in decimals(each)]
+    assert decimals(value) == wanted
+    for axis, name in enumerate("xyz"):
+        separate = np.concatenate([np.asarray(each[name]) for each in clouds])
+        assert np.abs(np.asarray(value[name]) - separate).max() <= 4 * np.spacing(np.abs(separate).max())
+        assert value.header.mins[axis] == np.asarray(value[name]).min()
+    assert value.points.array["mark"].tolist() == [n for each in clouds for n in each.points.array["mark"]]
+
+
+@pytest.mark.parametrize(
+    ("other", "word"),
+    [(cloud(5, scale=0.01 + 1e-12), "steps of 1e-12"), (cloud(5, point_format=7), "point format")],
+)
+def test_files_that_would_be_altered_are_not_joined(other: laspy.LasData, word: str) -> None:
+    with pytest.raises(DecodeError, match=rf"{word}.*give to_file\(\) a folder"):
         laz.load([content(cloud(5)), content(other, name="b.slice0.laz")])
+
+
+def chunked(n_points: int, chunk: int, step: Step) -> FileContent:
+    made = cloud(n_points)
+    return FileContent("a.laz", laz_samples.laz(made, chunk), (Records("laz"), step))
+
+
+def test_chunks_that_slices_share_are_decompressed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    decompress = lazrs.decompress_points_with_chunk_table
+    monkeypatch.setattr(points_chunks, "_kept", points_chunks._Kept())
+    monkeypatch.setattr(
+        lazrs,
+        "decompress_points_with_chunk_table",
+        lambda *args: (calls.append(len(args[3])), decompress(*args)),
+    )
+    for low in range(0, 1000, 50):
+        value, _ = laz.load([chunked(1000, 100, Clip((low, 0), (low + 50, 7), (False, False)))])
+        assert value.points.array["X"].tolist() == list(range(low, low + 50))
+    assert sum(calls) == 10
+
+
+def test_no_more_is_kept_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(points_chunks, "MOST_KEPT_BYTES", 5 * 100 * 34)
+    monkeypatch.setattr(points_chunks, "_kept", kept := points_chunks._Kept())
+    for low in (10, 300, 650, 10):
+        value, _ = laz.load([chunked(1000, 100, Clip((low, 0), (low + 120, 7), (False, False)))])
+        assert value.points.array["X"].tolist() == list(range(low, low + 120))
+        assert sum(rows.nbytes for rows in kept._rows.values()) == kept._n_bytes == 5 * 100 * 34
+
+
+@pytest.mark.parametrize("chunk", [1000, 300])
+@pytest.mark.parametrize(
+    "steps", [(Records("laz", 411, 333),), (Records("laz", 5), Clip((90, 0), (777, 6), (False, True)))]
+)
+def test_chunks_too_large_to_be_held_are_read_in_parts(
+    chunk: int, steps: tuple[Step, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = cloud(1000)
+    file = FileContent("a.laz", laz_samples.laz(made, chunk), steps)
+    wanted = laz.load([FileContent("a.las", content(made, compressed=False).data, steps)])
+    monkeypatch.setattr(points_chunks, "MOST_ALONE_BYTES", 1000)
+    monkeypatch.setattr(points_chunks, "BATCH_BYTES", 700)
+    found = laz.load([file])
+    assert found.n_records == wanted.n_records
+    assert np.array_equal(found.value.points.array, wanted.value.points.array)
+
+
+def test_a_clipped_slice_is_never_held_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a million points 1 in 100 is kept: not even the 34 MB that are decompressed are held at once."""
+    monkeypatch.setattr(points_chunks, "MOST_KEPT_BYTES", 4 << 20)
+    monkeypatch.setattr(points_chunks, "BATCH_BYTES", 2 << 20)
+    data = laz_samples.laz(cloud(1_000_000), 5000)
+    file = FileContent("a.laz", data, (Records("laz"), Clip((0, 0), (10_000, 7), (False, False))))
+    tracemalloc.start()
+    value, n_records = laz.load([file])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (len(value.points), n_records) == (10_000, 1_000_000)
+    assert peak < 12 << 20
+
+
+@pytest.mark.parametrize(
+    ("at", "message"), [(-8, "cannot be decompressed"), (None, "found chunks of|cannot be decompressed")]
+)
+def test_a_damaged_chunk_table_is_refused(at: int | None, message: str) -> None:
+    data = bytearray(laz_samples.laz(cloud(300), 100))
+    (offset,) = struct.unpack_from("<I", data, 96)
+    (table,) = struct.unpack_from("<q", data, offset)
+    if at is None:
+        struct.pack_into("<I", data, table + 4, 2)
+    else:
+        data[table + 8 :] = bytes(len(data) - table - 8)
+    with pytest.raises(DecodeError, match=message):
+        laz.load([FileContent("a.laz", bytes(data), (Records("laz"),))])
 
 
 @pytest.mark.parametrize("suffix", [".las", ".laz", ".LAZ", ""])

@@ -14,7 +14,7 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 from rasterio.control import GroundControlPoint
-from rasterio.enums import ColorInterp, Resampling
+from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
 from rasterio.transform import from_origin
@@ -117,6 +117,54 @@ def control_points() -> bytes:
         return bytes(file.read())
 
 
+def polynomials() -> bytes:
+    """Write a raster that is placed by rational polynomials (RPCs) alone."""
+    ones = " ".join(["1"] + ["0"] * 19)
+    rising = " ".join(map(str, range(20)))
+    rpcs = {"LINE_OFF": 75, "SAMP_OFF": 115.5, "LAT_OFF": 45, "LONG_OFF": 7, "HEIGHT_OFF": 100}
+    rpcs |= {"LINE_SCALE": 80, "SAMP_SCALE": 120, "LAT_SCALE": 0.1, "LONG_SCALE": 0.1, "HEIGHT_SCALE": 500}
+    texts = {key: str(value) for key, value in rpcs.items()}
+    texts |= {f"{axis}_NUM_COEFF": rising for axis in ("LINE", "SAMP")}
+    texts |= {f"{axis}_DEN_COEFF": ones for axis in ("LINE", "SAMP")}
+    with _quiet(), MemoryFile() as file:
+        with file.open(driver="GTiff", count=1, dtype="uint8", height=HEIGHT, width=WIDTH, **TILED) as target:
+            target.write(values(1))
+            target.update_tags(ns="RPC", ERR_BIAS="1", ERR_RAND="2", **texts)
+        return bytes(file.read())
+
+
+def transparent(interleave: str) -> bytes:
+    """Write a raster of red, green, blue and alpha."""
+    options = {**UTM, **TILED, "interleave": interleave, "photometric": "rgb", "alpha": "unspecified"}
+    pixels = values(4)
+    pixels[3] = np.where(pixels[3] % 5, 255, 0)
+    with _quiet(), MemoryFile() as file:
+        with file.open(
+            driver="GTiff", count=4, dtype="uint8", height=HEIGHT, width=WIDTH, **options
+        ) as target:
+            target.write(pixels)
+        return bytes(file.read())
+
+
+def rotation() -> rasterio.Affine:
+    """Return a geotransform that turns an image."""
+    return rasterio.Affine(3, 4, 100, 4, -3, 900)
+
+
+def updated(data: bytes, change: Callable[[Any], object]) -> bytes:
+    """Change a raster in place."""
+    with _quiet(), MemoryFile() as file:
+        file.write(data)
+        with rasterio.open(file.name, "r+") as image:
+            change(image)
+        return bytes(file.getbuffer())
+
+
+def with_overviews(data: bytes, *factors: int) -> bytes:
+    """Add overviews to a raster."""
+    return updated(data, lambda image: image.build_overviews(factors, Resampling.nearest))
+
+
 def sparse() -> bytes:
     """Write a raster of which most tiles are left out."""
     with _quiet(), MemoryFile() as file:
@@ -178,7 +226,7 @@ def _makers() -> dict[str, Callable[[], bytes]]:
         "NaN": {"dtype": "float32", "nodata": float("nan"), "compress": "zstd"},
         "min is white": {"photometric": "miniswhite", "compress": "deflate"},
         "four bands": {"bands": 4, "photometric": "rgb", "interleave": "pixel", "compress": "zstd"},
-        "rotated": {"transform": rasterio.Affine(3, 4, 100, 4, -3, 900), "compress": "deflate"},
+        "rotated": {"transform": rotation(), "compress": "deflate"},
         "without a place": {"transform": None, "crs": None},
         "mask": {"bands": 3, "mask": True, "compress": "deflate", "interleave": "pixel"},
         "mask and overviews": {"bands": 3, "mask": True, "compress": "deflate", "overviews": (2, 4)},
@@ -281,6 +329,16 @@ def check_file(content: bytes, image: Any) -> None:
         if image.colorinterp[0] == ColorInterp.palette:
             assert own.colormap(1) == image.colormap(1)
         assert own.tags() == image.tags()
+
+
+def masks_dataset(image: Any) -> bool:
+    """Tell whether a raster has one mask for all its bands: a mask of its own, or alpha."""
+    return any(MaskFlags.per_dataset in flags for flags in image.mask_flag_enums)
+
+
+def without_statistics(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return what slices keep of a band's tags."""
+    return {name: value for name, value in tags.items() if not name.startswith("STATISTICS_")}
 
 
 @contextmanager

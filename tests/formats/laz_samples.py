@@ -98,16 +98,27 @@ def pointwise(las: laspy.LasData) -> bytes:
     return bytes(data)
 
 
-def copc(las: laspy.LasData, *, levels: int = 4, page_level: int | None = None, seed: int = 3) -> bytes:
+def copc(
+    las: laspy.LasData,
+    *,
+    levels: int = 4,
+    page_level: int | None = None,
+    seed: int = 3,
+    growth: float = 3.0,
+    positions: NDArray[np.float64] | None = None,
+) -> bytes:
     """Return a cloud as COPC 1.0: each point in a node of a random level, with some empty nodes among them.
 
-    The nodes below `page_level` are in pages of their own.
+    The nodes below `page_level` are in pages of their own. Each level has `growth` times the points of the one above.
+    Nodes are found from `positions`, float64 (points, 3), where these are not what is stored of them.
     """
     header, records, points, behind = _parts(written(las))
     low, high = np.array(las.header.mins), np.array(las.header.maxs)
     halfsize = float(max((high - low).max() / 2, 1e-3))
     center = (low + high) / 2
-    keys = _keys(las, levels, center - halfsize, 2 * halfsize, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    level = rng.choice(levels, len(las.points), p=(weights := growth ** np.arange(levels)) / weights.sum())
+    keys = _keys(las.xyz if positions is None else positions, level, center - halfsize, 2 * halfsize)
     order = np.lexsort(keys.T[::-1])
     distinct, counts = np.unique(keys[order], axis=0, return_counts=True)
     size = las.header.point_format.size
@@ -143,7 +154,8 @@ def multiset(data: bytes) -> Counter[bytes]:
 def records_of(las: laspy.LasData) -> Counter[bytes]:
     """Return the raw records of a cloud."""
     array: NDArray[Any] = las.points.array
-    return Counter(array.tobytes()[at : at + array.itemsize] for at in range(0, array.nbytes, array.itemsize))
+    data = array.tobytes()
+    return Counter(data[at : at + array.itemsize] for at in range(0, len(data), array.itemsize))
 
 
 def _parts(las: bytes) -> tuple[bytearray, bytes, bytes, bytes]:
@@ -221,11 +233,10 @@ def _vlr(user: bytes, number: int, data: bytes) -> bytes:
 
 
 def _keys(
-    las: laspy.LasData, levels: int, low: NDArray[np.float64], size: float, rng: np.random.Generator
+    xyz: NDArray[np.float64], level: NDArray[np.int64], low: NDArray[np.float64], size: float
 ) -> NDArray[np.int64]:
     """Return int64 (points, 4): level, x, y and z of a node for each point."""
-    level = rng.choice(levels, len(las.points), p=(weights := 3.0 ** np.arange(levels)) / weights.sum())
-    cells = np.floor((np.asarray(las.xyz) - low) / size * (1 << level)[:, None]).astype(np.int64)
+    cells = np.floor((xyz - low) / size * (1 << level)[:, None]).astype(np.int64)
     return np.column_stack([level, np.clip(cells, 0, ((1 << level) - 1)[:, None])])
 
 

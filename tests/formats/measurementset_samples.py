@@ -128,6 +128,34 @@ def write_data_manager(path: Path) -> Path:
     return path
 
 
+def write_odd(path: Path) -> Path:
+    """Write columns that few have: flag categories, texts in two axes, cells of any number of axes, unsigned numbers.
+
+    Columns that are often there are not, rows were removed, and TIME has no order.
+    """
+    extra = ct.maketabdesc([
+        ct.makearrcoldesc("FLAG_CATEGORY", False, ndim=3, valuetype="bool"),
+        ct.makearrcoldesc("TEXTS", "", ndim=2, valuetype="string"),
+        ct.makearrcoldesc("ANY", 0.0, ndim=-1, valuetype="double"),
+        ct.makearrcoldesc("UNSIGNED", 0, ndim=1, shape=[3], valuetype="uint", options=5),
+    ])  # fmt: skip
+    managers = {"*1": {"TYPE": "StandardStMan", "NAME": "Odd", "COLUMNS": ["TEXTS", "ANY"], "SPEC": {}}}
+    write(path, managers, n_times=6, extra=extra)
+    rng = np.random.default_rng(5)
+    with ct.table(str(path), readonly=False, ack=False) as table:
+        for row in range(table.nrows()):
+            table.putcell("UNSIGNED", row, rng.integers(0, 1 << 32, 3).astype(np.uint32))
+            if row % 2:
+                table.putcell("TEXTS", row, np.array([["a", "ü\n"], ["", "x" * row]]))
+                table.putcell("ANY", row, rng.random((2, 1, 3)[: 1 + row % 3]))
+            if row % 3:
+                table.putcell("FLAG_CATEGORY", row, rng.random((1, 2, 3)) < 0.5)
+        table.putcol("TIME", rng.permutation(table.getcol("TIME")))
+        table.removerows(list(range(3, table.nrows(), 4)))
+        table.removecols(["SCAN_NUMBER", "EXPOSURE"])
+    return path
+
+
 def as_data_manager(path: Path, number: int, n_rows: int) -> None:
     """Turn a table's TiledColumnStMan of a number into a TiledDataStMan, which no Python interface can fill.
 

@@ -350,6 +350,10 @@ def test_the_format_keeps_what_check_format_asks_of_any() -> None:
         places = sorted(place(item) for items in slices for item in items)
         assert places == [(row, col) for row in range(10) for col in range(15)]
 
+    def of_second_band(slices: Sequence[Sequence[Any]], whole: Sequence[Any]) -> None:
+        wanted = [item[:16] + item[17:] for item in whole]
+        assert sorted(item for items in slices for item in items) == sorted(wanted)
+
     def of_all(slices: Sequence[Sequence[Any]], whole: Sequence[Any]) -> None:
         assert sorted(item for items in slices for item in items) == sorted(whole)
 
@@ -362,6 +366,7 @@ def test_the_format_keeps_what_check_format_asks_of_any() -> None:
         examples=[
             Example(strategy, {"bbox": [500_030, 4_599_900, 500_130, 4_599_980]}, of_box),
             Example(strategy, {"overview": 1}, of_overview),
+            Example(strategy, {"bands": [2]}, of_second_band),
             Example(strategy, {"lonlat": [2.9, 41, 3.1, 42]}, of_all),
         ],
     )

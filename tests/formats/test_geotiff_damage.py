@@ -9,6 +9,7 @@ import pytest
 
 from formats import geotiff_samples as samples
 from formats.geotiff_samples import TILED, check, dataset, written
+from slicery.errors import DecodeError
 from slicery_service.errors import IndexingError, InvalidRequest, InvalidStrategy, MalformedRecord
 
 GRID = {"name": "grid", "nx": 3, "ny": 2}
@@ -16,13 +17,13 @@ CLOUD = samples.cog(bands=3, blocksize=128, compress="deflate")
 HEAD = written(bands=3, compress="deflate", interleave="pixel", **TILED)
 
 
-def patched(code: int, value: int, data: bytes = HEAD) -> bytes:
-    """Write another value into an entry of the first directory."""
+def patched(code: int, value: int, data: bytes = HEAD, *, at_byte: int = 8) -> bytes:
+    """Write another value into an entry of the first directory, or with `at_byte` 4 another count."""
     (at,) = struct.unpack("<I", data[4:8])
     (n,) = struct.unpack("<H", data[at : at + 2])
     for entry in range(at + 2, at + 2 + 12 * n, 12):
         if struct.unpack("<H", data[entry : entry + 2])[0] == code:
-            return data[: entry + 8] + struct.pack("<I", value) + data[entry + 12 :]
+            return data[: entry + at_byte] + struct.pack("<I", value) + data[entry + at_byte + 4 :]
     raise AssertionError(code)
 
 
@@ -41,7 +42,15 @@ def patched(code: int, value: int, data: bytes = HEAD) -> bytes:
         (patched(256, 60_000), r"expected \d+ numbers in tag 324 of image 0, .* found 20"),
         (patched(324, 0xFFFFFF), r"tag 324 of image 0 should lie at bytes 16777215 to \d+"),
         (patched(322, 0), r"in tiles of 0 by 32 pixels"),
+        (
+            patched(33550, 0, patched(34737, 22, at_byte=4), at_byte=4),
+            r"GDAL cannot read this kind of TIFF: Key \w+ of type ASCII has offset",
+        ),
         (patched(258, 0xFFFFFF), r"tag 258 of image 0 should lie at bytes"),
+        (
+            patched(284, 9),
+            r'^image0\.tif: GDAL cannot read .*TIFF: _TIFFVSetField: Bad value 9 for "PlanarConf',
+        ),
     ],
 )
 def test_what_is_broken_is_refused_with_its_place(data: bytes, message: str) -> None:
@@ -49,6 +58,30 @@ def test_what_is_broken_is_refused_with_its_place(data: bytes, message: str) -> 
         dataset(data)
     assert refused.value.hint
     assert "image0.tif" in refused.value.detail
+
+
+@pytest.mark.parametrize(
+    ("compress", "reason"),
+    [
+        ("deflate", "ZIPDecode"),
+        ("lzw", "not yet in table"),
+        ("jpeg", "Not a JPEG file"),
+        ("webp", "WebP"),
+        ("zstd", "ZSTD"),
+    ],
+)
+def test_a_tile_that_cannot_be_decoded_is_named_when_its_slice_is_loaded(compress: str, reason: str) -> None:
+    data = samples.written(bands=3, compress=compress, interleave="pixel", **TILED)
+    with samples.reading(data) as image:
+        start, size = (
+            int(image.get_tag_item(f"BLOCK_{what}_1_2", "TIFF", bidx=1)) for what in ("OFFSET", "SIZE")
+        )
+    made = dataset(data[:start] + b"\xee" * size + data[start + size :])
+    tickets = made.tickets(made.plan({"name": "grid", "nx": 2, "ny": 2}))
+    with pytest.raises(DecodeError, match=rf"(?is)IReadBlock failed at X offset 1, Y offset 2.*{reason}"):
+        made.load(tickets[0])
+    for ticket in tickets[1:]:
+        assert made.load(ticket).array.size
 
 
 def test_every_truncation_is_refused_or_whole() -> None:

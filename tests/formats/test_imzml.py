@@ -26,6 +26,9 @@ from slicery.decoders.imzml_table import ArrayType, Layout, Places, SpectrumType
 from slicery_service import formats
 from slicery_service.byterange import ByteRange
 from slicery_service.errors import InvalidRequest, InvalidStrategy, MalformedRecord
+from slicery_service.planning.registry import planner_of
+from slicery_service.planning.strategies import Count
+from slicery_service.table_index import TableIndex
 from slicery_service.wrapping.imzml import BRIDGED_BYTES, fold, ranges_of, starts_at
 from slicery_workers.indexers import imzml_image, imzml_spectra
 from slicery_workers.reader import BLOCK_BYTES, ObjectReader
@@ -713,3 +716,81 @@ def test_the_format_passes_the_acceptance_test() -> None:
     assert checked.n_records == 40
     assert set(checked.strategies) == {"bytes", "count", "records", "spectra"}
     assert not checked.untried
+
+
+def _says(*accessions: str) -> Callable[[str], str]:
+    """Put terms into every spectrum but the first, which lacks the last of them."""
+    params = [f'<cvParam cvRef="MS" accession="{each}" name="n" value=""/>' for each in accessions]
+
+    def style(text: str) -> str:
+        said = text.replace("<scanList", "".join(params) + "<scanList")
+        return said.replace(params[-1], "", 1)
+
+    return style
+
+
+def test_written_spectra_keep_what_all_of_them_say(tmp_path: Path) -> None:
+    pair = by_hand("run", spectra_of(12), style=_says("MS:1000130", "MS:1000128", "MS:1000579"))
+    held = dataset(pair)
+    assert held.found.summary["polarity"] == "positive"
+    ticket = held.tickets(held.plan({"name": "spectra", "per_slice": 4}))[1]
+    imzml, ibd = held.load(ticket).to_file(tmp_path / "part")
+    assert [item(*each) for each in by_pyimzml(imzml.read_bytes(), ibd.read_bytes())] == pair.items[4:8]
+    text = imzml.read_text()
+    counts = [text.count(f'accession="{each}"') for each in ("MS:1000130", "MS:1000128", "MS:1000579")]
+    assert counts == [4, 4, 0]
+    assert text.count('accession="IMS:1000046"') == text.count('accession="MS:1000449"') == 1
+
+
+def test_what_groups_say_is_not_written_twice(tmp_path: Path) -> None:
+    said = _says("MS:1000129", "MS:1000511")
+    in_group = (
+        '<referenceableParamGroup id="scan"><cvParam accession="MS:1000129" name="n" value=""/>'
+        "</referenceableParamGroup>"
+    )
+    pair = by_hand(
+        "run",
+        spectra_of(5),
+        style=lambda text: said(text).replace('<referenceableParamGroup id="scan"/>', in_group),
+    )
+    held = dataset(pair)
+    imzml, _ = held.load(held.tickets(held.plan({"name": "count", "n": 1}))[0]).to_file(tmp_path / "all")
+    assert imzml.read_text().count("MS:1000129") == 1
+
+
+@pytest.mark.parametrize("order", ["processed", "continuous", "scattered"])
+def test_tickets_of_many_spectra_are_small(order: str) -> None:
+    n, rng = 260_000, np.random.default_rng(1)
+    length = np.full(n, 8000) if order == "continuous" else rng.integers(0, 60_000, n)
+    number, n_bytes = np.arange(n), length * 4
+    mz = 16 + 2 * (np.cumsum(n_bytes) - n_bytes)
+    if order == "scattered":
+        mz = rng.permutation(mz)
+    intensity = 16 + 32_000 + number * 32_000 if order == "continuous" else mz + n_bytes
+    mz = np.full(n, 16) if order == "continuous" else mz
+    plain = SpectrumType(ArrayType("<f4", False), ArrayType("<f4", False))
+    zeros = np.zeros(n, np.int64)
+    places = Places(
+        number % 510 + 1, number // 510 + 1, zeros + 1, zeros, length, mz, n_bytes, intensity, n_bytes
+    )
+    folded = fold(places, [plain])
+    about = {
+        "layout": folded.layout.to_json(),
+        "starts": folded.starts,
+        "stop": 5000,
+        "groups": {"spectrum": [], "scan": []},
+    }
+    tables = {"rows": folded.rows, "about": np.frombuffer(json.dumps(about).encode(), np.uint8)}
+    indexes = (TableIndex(1 << 30, n, tables), TableIndex(1 << 40, 0, {}))
+    plan = planner_of("imzml")(Count(n=10_000), None, indexes, 10_000, {})
+    files = [each[0] for each in plan.files(0, 10_000)]
+    inline = sum(len(part) for file in files for part in file.body if isinstance(part, bytes))
+    assert inline <= 16 * n + 10_000 * 40 + 16 * sum(len(file.body) - 1 for file in files)
+    a_part = 700  # a signed URL and its headers
+    tickets = [
+        1200 + sum(len(part) * 4 // 3 if isinstance(part, bytes) else a_part for part in file.body) + a_part
+        for file in files
+    ]
+    if order != "scattered":
+        assert inline <= 16 * n
+        assert sum(tickets) / len(tickets) <= 8000

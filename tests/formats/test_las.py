@@ -17,6 +17,7 @@ import pytest
 
 from slicery_service.errors import InvalidRequest, InvalidStrategy, MalformedRecord
 from slicery_service.planning.plan import FilePlan
+from slicery_service.table_index import segments_of
 from slicery_workers.testing import check_format
 from slicery_workers.testing.tables import TableDataset
 
@@ -367,6 +368,8 @@ def test_twenty_million_points(tmp_path: Path) -> None:
         tracemalloc.stop()
         assert peak < 250 << 20
         assert dataset.found.n_records == n
+        segments = segments_of(dataset.indexes[0].tables, n)
+        assert sum(len(each.to_payload()) for each in segments) < 0.005 * path.stat().st_size
         for strategy in ({"name": "count", "n": 16}, {"name": "grid", "nx": 33, "ny": 1}):
             found, count = np.zeros(3, np.int64), 0
             plan = dataset.plan(strategy)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
 
 import laspy
 import lazrs
@@ -34,18 +36,7 @@ def dataset(data: bytes, **kwargs: int) -> TableDataset:
     return TableDataset.of("laz", {"cloud.laz": data}, **kwargs)
 
 
-LARGE = ("laz/autzen_trim.laz", "laz/split-2.laz")
-
-
-def of_shared(*formats: str) -> list[Any]:
-    """The shared files of some formats; the large ones take minutes."""
-    return [
-        pytest.param(each, marks=[pytest.mark.exhaustive] if each in LARGE else [])
-        for each in manifest.files(*formats)
-    ]
-
-
-@pytest.mark.parametrize("name", of_shared("laz"))
+@pytest.mark.parametrize("name", manifest.files("laz"))
 def test_shared_files_come_exactly_once(name: str) -> None:
     data = (manifest.FOLDER / name).read_bytes()
     wanted = multiset(data)
@@ -53,7 +44,7 @@ def test_shared_files_come_exactly_once(name: str) -> None:
     check_exactly_once(dataset(data, share_bytes=150_000), wanted)
 
 
-@pytest.mark.parametrize("name", of_shared("laz", "copc"))
+@pytest.mark.parametrize("name", manifest.files("laz", "copc"))
 def test_slices_of_shared_files_are_read_by_both_libraries(name: str) -> None:
     data = (manifest.FOLDER / name).read_bytes()
     found = dataset(data)
@@ -367,3 +358,41 @@ def test_laz_keeps_the_promises_of_a_format() -> None:
     checked = check_format("laz", data, read=items)
     assert checked.strategies == ("bytes", "count", "grid", "records")
     assert (checked.unit, checked.n_records) == ("point", 300)
+
+
+INDEXING = """
+import json, resource, sys
+from pathlib import Path
+from slicery_workers.testing.tables import TableDataset
+
+class OnDisk:
+    def __init__(self, path): self.file, self.n = open(path, "rb"), Path(path).stat().st_size
+    def __len__(self): return self.n
+    def __getitem__(self, part):
+        self.file.seek(part.start)
+        return self.file.read(part.stop - part.start)
+
+found = TableDataset.of("laz", {"large.laz": OnDisk(sys.argv[1])}, share_bytes=64 << 20).found
+print(json.dumps([found.n_records, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]))
+"""
+
+
+@pytest.mark.exhaustive
+def test_twenty_million_points_are_indexed_in_little_memory(tmp_path: Path) -> None:
+    path, header = tmp_path / "large.laz", laspy.LasHeader(version="1.2", point_format=1)
+    header.scales = np.array([0.01] * 3)
+    rng = np.random.default_rng(8)
+    with laspy.open(path, mode="w", header=header, do_compress=True) as out:
+        for start in range(0, 20_000_000, 1_000_000):
+            record = laspy.ScaleAwarePointRecord.zeros(1_000_000, header=header)
+            record.array["X"] = np.arange(start, start + 1_000_000) // 100
+            for axis in "YZ":
+                record.array[axis] = rng.integers(0, 1000, 1_000_000)
+            record.return_number = np.ones(1_000_000, int)
+            out.write_points(record)
+    done = subprocess.run(
+        [sys.executable, "-c", INDEXING, str(path)], check=True, capture_output=True, text=True
+    )
+    n_records, peak_kilobytes = json.loads(done.stdout)
+    assert n_records == 20_000_000
+    assert peak_kilobytes < 500 << 10

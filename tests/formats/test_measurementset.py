@@ -38,6 +38,7 @@ SAMPLES: Mapping[str, Callable[[Path], Path]] = {
     "no-rows": lambda path: make.write(path, make.SHAPE, n_times=0),
     "in-memory": lambda path: make.write(path, make.MEMORY),
     "keys-in-tiles": lambda path: make.write(path, make.KEYS, hyper=make.KEYS_HYPER),
+    "odd-columns": lambda path: make.write_odd(path),
     "tiled-data": lambda path: make.write_data_manager(path),
 }
 
@@ -280,15 +281,20 @@ def _grow(found: dict[str, bytes]) -> None:
     ],
 )
 def test_what_is_damaged_is_told(
-    shapes: tuple[TableDataset, Judge], folder: Path, damage: Damage, message: str
+    shapes: tuple[TableDataset, Judge],
+    folder: Path,
+    damage: Damage,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     found = make.contents(folder / "shapes.ms")
     damage(found)
-    before = set(Path(tempfile.gettempdir()).glob("slicery-ms-*"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with pytest.raises(MalformedRecord, match=message) as caught:
         TableDataset.of("measurementset", found)
     assert caught.value.hint
-    assert set(Path(tempfile.gettempdir()).glob("slicery-ms-*")) <= before
+    assert not list(tmp_path.iterdir())
 
 
 def test_two_datasets_in_one_folder_are_refused(folder: Path) -> None:

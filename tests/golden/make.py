@@ -248,7 +248,6 @@ def fine_cuts() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for module in (gzip_text, bgzf_text):
             patch.setattr(module, "spacing", lambda _size: FINE)
-        patch.setattr(gzip_text, "_chunk", lambda _size: 8 << 10)
         patch.setattr(indexing, "mark_spacing", lambda _size, _compression: FINE)
         patch.setattr(gzip_text.Budget, "allows", lambda _self, _cost, _offset: True)
         patch.setattr(gzip_text.Budget, "has_room", lambda _self, _offset: True)

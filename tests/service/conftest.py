@@ -13,7 +13,7 @@ import psycopg
 import pytest
 import redis
 import uvicorn
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI, HTTPException
 from sqlalchemy import make_url
 from sqlalchemy.orm import Session
 from starlette.responses import StreamingResponse
@@ -21,7 +21,11 @@ from starlette.responses import StreamingResponse
 from slicery_service import db, keys, queue
 from slicery_service.api.app import ROUTERS, create_app
 from slicery_service.api.auth import require
+from slicery_service.catalog.page import PageRoute
+from slicery_service.catalog.viewers import need
 from slicery_service.config import get_settings
+
+from .browsing import send
 
 DATABASE = "service_tests"
 TABLES = ("dataset", "api_key")
@@ -80,11 +84,15 @@ def broker(servers: Any) -> Iterator[redis.Redis]:
 
 @pytest.fixture(scope="session")
 def app() -> FastAPI:
-    """The app, with a call of its own that fails."""
+    """The app, with calls and pages of its own that fail."""
     broken = APIRouter(include_in_schema=False, dependencies=[Depends(require("read"))])
     broken.add_api_route("/broken", _broken)
     broken.add_api_route("/broken-later", _broken_later)
-    return create_app((*ROUTERS, broken))
+    broken.add_api_route("/v1/broken", _broken)
+    pages = APIRouter(include_in_schema=False, route_class=PageRoute, dependencies=[Depends(need("read"))])
+    pages.add_api_route("/broken-page", _broken)
+    pages.add_api_route("/raises/{status}", _raises)
+    return create_app((*ROUTERS, broken, pages))
 
 
 @pytest.fixture(scope="session")
@@ -131,6 +139,25 @@ def admin(base_url: str, new_key: Callable[..., str]) -> Iterator[httpx.Client]:
     """A client that may do everything."""
     with httpx.Client(base_url=base_url, trust_env=False, headers=bearer(new_key("admin"))) as client:
         yield client
+
+
+@pytest.fixture
+def browser(base_url: str) -> Iterator[httpx.Client]:
+    """A browser that nobody has logged in with; it does not follow redirects by itself."""
+    with httpx.Client(base_url=base_url, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture
+def logged_in(browser: httpx.Client, new_key: Callable[..., str]) -> Callable[..., httpx.Client]:
+    """A function that logs the browser in with a new key of these scopes."""
+
+    def log_in(*scopes: str) -> httpx.Client:
+        answer = send(browser, "/login", key=new_key(*scopes), page="/login")
+        assert answer.status_code == 303, answer.text
+        return browser
+
+    return log_in
 
 
 @pytest.fixture
@@ -184,6 +211,10 @@ def queued(broker: redis.Redis) -> int:
 
 def _broken() -> None:
     raise RuntimeError("the secret text of an exception")
+
+
+def _raises(status: int) -> None:
+    raise HTTPException(status, headers={"Retry-After": "7"})
 
 
 def _broken_later() -> StreamingResponse:

@@ -48,6 +48,18 @@ def test_cells_of_a_cog_are_windows_of_it(client: Client, put: Put, stack: objec
         assert (seen == 1).all()
 
 
+def test_chosen_bands_come_in_the_order_that_is_asked_for(client: Client, put: Put, tmp_path: Path) -> None:
+    data = samples.kind("planes")
+    dataset = client.register(put({"planes.tif": data}) + "planes.tif").wait(60)
+    (slice_,) = dataset.partition("count", n=1, selection={"bands": [3, 1]})
+    (path,) = slice_.to_file(tmp_path)
+    with samples.reading(data) as image, rasterio.open(path) as own:
+        np.testing.assert_array_equal(slice_.load().array, image.read([3, 1]))
+        np.testing.assert_array_equal(own.read(), image.read([3, 1]))
+    with pytest.raises(ServiceError, match="object 0 has no band 5"):
+        dataset.partition("count", n=1, selection={"bands": [5]})
+
+
 def test_parts_fetched_with_any_program_are_a_geotiff(client: Client, put: Put) -> None:
     data = samples.kind("big-endian")
     dataset = client.register(put({"be.tif": data}) + "be.tif").wait(60)

@@ -15,8 +15,10 @@ import pytest
 import urllib3
 from formats.imzml_samples import by_hand, by_pyimzml, item, spectra_of, written_by_pyimzml
 from PIL import Image
+from typer.testing import CliRunner
 
 from slicery import Client, IndexingFailed
+from slicery.cli import app
 from slicery.errors import ServiceError
 
 pytestmark = pytest.mark.stack
@@ -43,6 +45,28 @@ def test_a_pair_is_read_by_either_name(
     (part,) = dataset.partition("count", n=1)
     imzml, ibd = part.to_file(tmp_path)
     assert [item(*each) for each in by_pyimzml(imzml.read_bytes(), ibd.read_bytes())] == wanted
+
+
+def test_the_command_line_writes_a_pair(
+    client: Client, put: Put, stack: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLICERY_URL", stack.api_url)
+    monkeypatch.setenv("SLICERY_TOKEN", stack.api_key)
+    pair = by_hand("run", spectra_of(30))
+    dataset = client.register(put(pair.contents) + "run.ibd").wait(60)
+    url, headers = f"{stack.api_url}/v1/datasets/{dataset.id}", {"Authorization": f"Bearer {stack.api_key}"}
+    job = urllib3.request("GET", url, headers=headers).json()["job"]
+    assert job["bytes_done"] == job["bytes_total"] == len(pair.imzml)
+    partition = dataset.partition("spectra", per_slice=10)
+    (tmp_path / "folder").mkdir()
+    for output, stem in (("part.imzML", "part"), ("bare", "bare"), ("folder", "folder/run.slice1")):
+        done = CliRunner().invoke(app, ["get", partition.id, "1", "-o", str(tmp_path / output)])
+        assert done.exit_code == 0, done.stderr
+        imzml, ibd = (tmp_path / f"{stem}{suffix}" for suffix in (".imzML", ".ibd"))
+        assert [item(*each) for each in by_pyimzml(imzml.read_bytes(), ibd.read_bytes())] == pair.items[10:20]
+    refused = CliRunner().invoke(app, ["get", partition.id, "1", "-o", "-"])
+    assert (refused.exit_code, refused.stdout) == (7, "")
+    assert "is more than one file; write it under a name or into a folder" in refused.stderr
 
 
 def test_the_picture_is_served(client: Client, put: Put, stack: Any) -> None:

@@ -82,6 +82,31 @@ def test_objects_are_one_dataset(client: Client, put: Put) -> None:
     assert np.concatenate(found).tobytes() == np.concatenate(wanted).tobytes()
 
 
+def test_objects_of_other_scales_are_joined_or_written_apart(
+    client: Client, put: Put, tmp_path: Path
+) -> None:
+    contents = {
+        "a.las": cloud(spread(400)),
+        "b.las": cloud(spread(300, seed=2), scales=(0.002, 0.05, 0.1), offsets=(500_100.0, 4_600_000.5, 0.0)),
+    }
+    dataset = client.register(put(contents) + "*.las").wait(60)
+    whole = [laspy.read(io.BytesIO(data)) for data in contents.values()]
+    wanted = np.concatenate([each.xyz for each in whole])
+    found, n_files = [], 0
+    for each in dataset.partition("grid", nx=2, ny=2):
+        found.append(each.load().xyz)
+        (folder := tmp_path / str(each.index)).mkdir()
+        paths = each.to_file(folder)
+        n_files += len(paths)
+        apart = [laspy.read(path) for path in paths]
+        assert np.allclose(np.concatenate([own.xyz for own in apart]), found[-1], rtol=0, atol=1e-8)
+        assert {tuple(own.header.scales) for own in apart} <= {tuple(own.header.scales) for own in whole}
+    assert n_files >= 5
+    together, wanted = np.concatenate(found).round(6), wanted.round(6)
+    assert together.shape == wanted.shape
+    assert np.allclose(together[np.lexsort(together.T)], wanted[np.lexsort(wanted.T)], rtol=0, atol=1e-8)
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [

@@ -6,11 +6,11 @@ import gzip
 import random
 import threading
 import zlib
-from itertools import accumulate
+from collections.abc import Iterator
+from itertools import accumulate, islice
 from typing import Any
 
 import pytest
-import rapidgzip
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from isal import igzip
@@ -20,6 +20,7 @@ from slicing import cut, index_bytes
 from slicery_service.byterange import ByteRange
 from slicery_service.errors import CorruptCompression, IndexingError, ObjectChanged
 from slicery_service.record_index import RecordIndex
+from slicery_workers.compression import gunzip
 from slicery_workers.compression import gzip as subject
 from slicery_workers.compression.gzip import GzipText
 from slicery_workers.reader import ObjectReader
@@ -71,23 +72,44 @@ def test_text_members_and_checkpoints_of_any_file(members: list[Made]) -> None:
 
 
 @settings(max_examples=25, suppress_health_check=SLOW_DRAWS)
-@given(st.lists(made_members(3_000_000), min_size=2, max_size=6), st.sampled_from([1, 100_000, 300_000]))
-def test_decompressing_may_begin_anew_at_any_checkpoint(members: list[Made], restart_bytes: int) -> None:
-    check(joined(members)[0], members, restart_bytes=restart_bytes)
+@given(st.lists(made_members(3_000_000), min_size=2, max_size=6))
+def test_larger_members_of_any_kind(members: list[Made]) -> None:
+    check(joined(members)[0], members)
 
 
-@pytest.fixture(params=[1, 4], ids=["one thread", "four threads"])
-def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Decompress as on a machine with few cores, and as on one with many."""
-    monkeypatch.setattr(subject, "_threads", lambda: request.param)
-
-
-@pytest.mark.usefixtures("threads")
-@pytest.mark.parametrize("restart_bytes", [200_000, 1 << 30])
 @pytest.mark.parametrize("size", [300_000, 4_194_304, 7_999_999])
-def test_members_end_wherever_the_decompressor_makes_its_blocks(size: int, restart_bytes: int) -> None:
+def test_members_end_wherever_blocks_of_text_do(size: int) -> None:
     members = [member(lines(size, seed), level=1 + seed) for seed in range(5)]
-    assert check(joined(members)[0], members, restart_bytes=restart_bytes) >= 5
+    assert check(joined(members)[0], members) >= 5
+
+
+@pytest.mark.parametrize("searched", [1, 3_000, 200_000])
+def test_blocks_are_found_wherever_the_search_ends(monkeypatch: pytest.MonkeyPatch, searched: int) -> None:
+    monkeypatch.setattr(gunzip, "_SEARCHED", searched)
+    made = member(lines(3_000_000, 1))
+    assert (check(made.content, [made]) > 3) == (searched > 1)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"level": 0},
+        {"level": 1},
+        {"level": 9},
+        {"strategy": zlib.Z_HUFFMAN_ONLY},
+        {"flush_every": 5000},
+        {"flush_every": 5000, "flush": zlib.Z_PARTIAL_FLUSH},
+    ],
+    ids=str,
+)
+def test_blocks_of_every_kind_are_found(options: dict[str, int]) -> None:
+    made = member(lines(4_000_000, 7), **options)
+    assert check(made.content, [made]) >= 7
+
+
+def test_blocks_with_fixed_codes_are_not_found() -> None:
+    made = member(lines(1_000_000, 7), strategy=zlib.Z_FIXED)
+    assert check(made.content, [made]) == 1
 
 
 def test_tiny_and_empty_members_are_told_apart() -> None:
@@ -115,11 +137,9 @@ def test_checkpoints_keep_references_of_exactly_32_kibibytes() -> None:
     index, found = index_bytes(data, "text")
     assert index.cuts["window_length"].max() > 30_000
     assert found.text_size == len(text)
-    for restart_bytes in (1, 1 << 30):
-        assert check(data, [Made(data, text)], restart_bytes=restart_bytes) > 3
+    assert check(data, [Made(data, text)]) > 3
 
 
-@pytest.mark.usefixtures("threads")
 @pytest.mark.parametrize("padding", [1, 511, 70_000, 5 << 20])
 def test_zeros_behind_the_last_member_are_padding(padding: int) -> None:
     members = [member(lines(900_000, 1)), member(b"end\n")]
@@ -194,7 +214,6 @@ def test_a_flipped_bit_never_gives_other_text(flags: int) -> None:
         assert (found is None) >= (by_gzip(bytes(flipped)) is None), f"bit {bit}: gzip refuses it"
 
 
-@pytest.mark.usefixtures("threads")
 @pytest.mark.parametrize("n_members", [1, 4])
 def test_a_flipped_bit_in_a_large_file_is_an_error(n_members: int) -> None:
     rng = random.Random(n_members)
@@ -206,43 +225,17 @@ def test_a_flipped_bit_in_a_large_file_is_an_error(n_members: int) -> None:
         assert by_gzip(bytes(flipped)) in (None, text)
 
 
-class Giving:
-    """rapidgzip that gives up after some reads, as it does where it meets what it can't read."""
+@pytest.mark.parametrize("n_batches", range(4))
+def test_zlib_goes_on_where_isal_gives_up(monkeypatch: pytest.MonkeyPatch, n_batches: int) -> None:
+    def giving_up(*arguments: Any) -> Iterator[list[gunzip.Piece]]:
+        yield from islice(gunzip.pieces(*arguments), n_batches)
+        raise gunzip.NotInflated
 
-    reads = 0
-
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        self._file = rapidgzip.RapidgzipFile(*arguments, **named)
-
-    def __enter__(self) -> Giving:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
-
-    def readinto(self, buffer: Any) -> int:
-        if Giving.reads == 0:
-            raise RuntimeError("gives up")
-        Giving.reads -= 1
-        size: int = self._file.readinto(buffer)
-        return size
+    members = [member(lines(size, size)) for size in (9_000_000, 300_000, 5_000_000, 10)]
+    monkeypatch.setattr(subject, "pieces", giving_up)
+    check(joined(members)[0], members)
 
 
-@pytest.mark.parametrize("restart_bytes", [300_000, 1 << 30])
-@pytest.mark.parametrize("reads", range(6))
-def test_zlib_goes_on_where_rapidgzip_gives_up(
-    monkeypatch: pytest.MonkeyPatch, reads: int, restart_bytes: int
-) -> None:
-    members = [member(lines(size, size)) for size in (7_000_000, 300_000, 5_000_000, 10)]
-    monkeypatch.setattr(subject.rapidgzip, "RapidgzipFile", Giving)
-    monkeypatch.setattr(Giving, "reads", reads)
-    check(joined(members)[0], members, restart_bytes=restart_bytes)
-
-
-@pytest.mark.usefixtures("threads")
 @pytest.mark.parametrize("at", [0, 2, 5])
 @pytest.mark.parametrize("failure", [ObjectChanged("it is another one"), KeyError("no Problem at all")])
 def test_what_the_reader_raises_comes_through_as_it_is(failure: Exception, at: int) -> None:

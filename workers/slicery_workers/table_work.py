@@ -33,6 +33,10 @@ class TableWork(Work):
         for number, start, stop in self._indexer.divide(self._sources, self.claim.options, most):
             units.append(Unit(number, ordinals[number], "none", start, stop, whole=False))
             ordinals[number] += 1
+        with transaction() as session:
+            jobs.set_total(
+                session, self.claim.job_id, self._indexer.bytes_read(self._sources, self.claim.options)
+            )
         return units
 
     def join(self) -> None:

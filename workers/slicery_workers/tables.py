@@ -94,6 +94,11 @@ class TableIndexer(ABC):
         del options, most_bytes
         return [Share(number, 0, each.size) for number, each in enumerate(objects)]
 
+    def bytes_read(self, objects: Sequence[SourceObject], options: Mapping[str, Any]) -> int:
+        """Return about how many bytes of the objects are read in all, by which progress is told; by default all."""
+        del options
+        return sum(each.size for each in objects)
+
     @abstractmethod
     def scan(
         self, objects: Sequence[SourceObject], share: Share, options: Mapping[str, Any]

@@ -18,12 +18,10 @@ import numpy as np
 import rasterio
 from affine import Affine
 from numpy.typing import NDArray
-from rasterio.enums import MaskFlags
-from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
 from rasterio.windows import Window
 
-from slicery.decoders.geotiff_window import quiet, transform_of, written_window
+from slicery.decoders.geotiff_window import UNREADABLE, mask_of, quiet, told, transform_of, written_window
 from slicery.errors import DecodeError, InvalidTicket
 from slicery.files import write_file
 from slicery.loading import FileContent, Loaded
@@ -38,15 +36,17 @@ LARGE_BYTES = 1 << 20
 class Raster:
     """A window of an image.
 
-    `array` is (bands, rows, columns), and `mask` bool (rows, columns): whether a pixel holds data, as the file's mask,
-    alpha band or `nodata` have it. `transform` (an `affine.Affine`) and `crs` (a `rasterio.crs.CRS` or None) are
-    those of the window, and `nodata` is the value that stands for none.
+    `array` is (bands, rows, columns), `bands` the numbers of its bands in the image, from 1, and `mask` bool (rows,
+    columns): whether a pixel holds data, as the file's mask, alpha band or `nodata` have it. `transform` (an
+    `affine.Affine`) and `crs` (a `rasterio.crs.CRS` or None) are those of the window, and `nodata` is the value that
+    stands for none.
 
     The window begins at `row` and `col` of the image: that of object number `object` of the dataset, in full
     resolution where `overview` is 0.
     """
 
     array: NDArray[Any]
+    bands: tuple[int, ...]
     mask: NDArray[np.bool_]
     transform: Any
     crs: Any
@@ -60,10 +60,10 @@ class Raster:
 
     @cached_property
     def colormap(self) -> Mapping[int, tuple[int, int, int, int]] | None:
-        """The colours of the first band, as red, green, blue and alpha by value; None where it has none."""
+        """The colours of the first of its bands, as red, green, blue and alpha by value; None where it has none."""
         with opened(self.content) as image:
             try:
-                return dict(image.colormap(1))
+                return dict(image.colormap(self.bands[0]))
             except ValueError:
                 return None
 
@@ -81,7 +81,7 @@ class Raster:
         if self.crop is None:
             return self.content
         with opened(self.content) as image:
-            return written_window(image, _window(self.crop))
+            return written_window(image, _window(self.crop), self.bands)
 
     def __repr__(self) -> str:
         bands, rows, columns = self.array.shape
@@ -103,8 +103,8 @@ class GeotiffDecoder:
         try:
             with opened(bytes(file.data)) as image:
                 raster = _read(image, bytes(file.data), crop, options)
-        except RasterioError as exc:
-            raise DecodeError(f"{file.name} is no TIFF that GDAL reads: {exc}") from exc
+        except UNREADABLE as exc:
+            raise DecodeError(f"{file.name} is no TIFF that GDAL reads: {told(exc)}") from exc
         return Loaded(raster, raster.array.shape[1] * raster.array.shape[2])
 
     def records(self, value: Raster) -> NDArray[Any]:
@@ -153,9 +153,13 @@ def _read(image: Any, content: bytes, crop: Crop | None, options: Mapping[str, A
             f"expected {crop.row + crop.height} rows and {crop.col + crop.width} columns, "
             f"found {image.height} and {image.width}"
         )
-    array, mask = _pixels(image, window)
+    bands = (crop and crop.bands) or tuple(image.indexes)
+    if max(bands) > image.count:
+        raise DecodeError(f"expected band {max(bands)}, found {image.count} bands")
+    array, mask = _pixels(image, window, bands)
     return Raster(
         array,
+        bands,
         mask,
         _transform(image, window, options),
         image.crs,
@@ -176,15 +180,12 @@ def _transform(image: Any, window: Window, options: Mapping[str, Any]) -> Affine
     return transform_of(image, window)
 
 
-def _pixels(image: Any, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+def _pixels(image: Any, window: Window, bands: tuple[int, ...]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     if not (window.width and window.height):
         sample = image.read(window=Window(0, 0, 1, 1))
         shape = int(window.height), int(window.width)
-        return np.empty((len(sample), *shape), sample.dtype), np.empty(shape, bool)
-    array = image.read(window=window)
-    if all(flags == [MaskFlags.all_valid] for flags in image.mask_flag_enums):
-        return array, np.ones(array.shape[1:], bool)
-    return array, image.dataset_mask(window=window) > 0
+        return np.empty((len(bands), *shape), sample.dtype), np.empty(shape, bool)
+    return image.read(list(bands), window=window), mask_of(image, window, bands)
 
 
 def _window(crop: Crop) -> Window:

@@ -86,7 +86,9 @@ class Run:
 
     def _array(self, kind: ArrayType, number: int, length: int, at: int, n_bytes: int) -> Array:
         if not kind.zlib:
-            return np.frombuffer(self.data, kind.dtype, length, at)
+            values = np.frombuffer(self.data, kind.dtype, length, at)
+            values.flags.writeable = False  # spectra may share it
+            return values
         stored = memoryview(self.data)[at : at + n_bytes]
         return np.frombuffer(_inflated(stored, length * kind.size, number), kind.dtype)
 

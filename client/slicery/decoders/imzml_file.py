@@ -2,7 +2,8 @@
 
 The header keeps what it says of sample, instrument and scan. New are the UUID, the checksum, the mode, and the groups
 that describe arrays; and of each spectrum only what is known here is written: its pixel, its total ion current, the
-groups that all spectra of the dataset refer to, and where its arrays are.
+groups that all spectra of the dataset refer to, polarity and the like where all spectra have the same, and where its
+arrays are.
 """
 
 from __future__ import annotations
@@ -44,6 +45,15 @@ _NAMES = {
     "MS:1000576": "no compression",
     "IMS:1000101": "external data",
 }
+_TERMS = {
+    "MS:1000127": "centroid spectrum",
+    "MS:1000128": "profile spectrum",
+    "MS:1000129": "negative scan",
+    "MS:1000130": "positive scan",
+    "MS:1000511": "ms level",
+    "MS:1000579": "MS1 spectrum",
+}
+"""Terms that all spectra of a dataset may have, beside the groups that they refer to."""
 _TYPES = {
     "<f2": ("MS:1000520", "16-bit float"),
     "<f4": ("MS:1000521", "32-bit float"),
@@ -201,17 +211,29 @@ def _document(tree: ET.Element, spectra: Spectra, places: list[Written]) -> Iter
     spectrum_list.text, spectrum_list.tail = mark, "\n"
     before, _, behind = ET.tostring(tree, encoding="unicode").partition(mark)
     yield b'<?xml version="1.0" encoding="UTF-8"?>\n' + before.encode() + b"\n"
-    template = _Template(spectra)
+    template = _Template(spectra, _terms(tree, spectra.header))
     for number, written in enumerate(places):
         yield template.fill(number, written).encode()
     yield behind.encode() + b"\n"
 
 
+def _terms(tree: ET.Element, header: Header) -> str:
+    """Write the terms that all spectra have, but for those that their groups bring."""
+    referred = {*header.groups.get("spectrum", ()), *header.groups.get("scan", ())}
+    groups = [each for each in tree.iter("referenceableParamGroup") if each.get("id") in referred]
+    brought = {param.get("accession") for group in groups for param in group.findall("cvParam")}
+    return "".join(
+        f'<cvParam cvRef="MS" accession="{each}" name="{_TERMS[each]}" value="{"1" if each == "MS:1000511" else ""}"/>'
+        for each in header.groups.get("terms", ())
+        if each in _TERMS and each not in brought
+    )
+
+
 class _Template:
     """Writes the element of each spectrum."""
 
-    def __init__(self, spectra: Spectra) -> None:
-        self._spectra = spectra
+    def __init__(self, spectra: Spectra, terms: str) -> None:
+        self._spectra, self._terms = spectra, terms
         self._has_z = bool((spectra.coordinates[:, 2] != 1).any())
         types = list(dict.fromkeys(each for run in spectra.runs for each in run.layout.types))
         self._labels = [
@@ -238,6 +260,7 @@ class _Template:
             position += _ims(52, "position z", z)
         return (
             f'<spectrum id="spectrum={number + 1}" index="{number}" defaultArrayLength="0">{self._of_spectrum}'
+            f"{self._terms}"
             f'<cvParam cvRef="MS" accession="MS:1000285" name="total ion current" value="{tic}"/>\n'
             '<scanList count="1"><cvParam cvRef="MS" accession="MS:1000795" name="no combination" value=""/>'
             f"<scan>{self._of_scan}{position}</scan></scanList>\n"

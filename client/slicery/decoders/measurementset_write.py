@@ -37,6 +37,10 @@ def write(value: Visibilities, path: Path) -> Path:
         raise MissingExtra(
             "writing a MeasurementSet needs python-casacore, which is not installed: pip install 'slicery[casacore]'"
         ) from exc
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"expected a folder {path.parent} to write into, found none")
+    if (path.parent / "table.dat").exists():  # where a folder to write into was named
+        raise FileExistsError(f"expected no file or folder {path.parent}, found a table")
     if path.exists():
         raise FileExistsError(f"expected no file or folder {path}, found one")
     head, files = _unpacked(value)

@@ -14,6 +14,7 @@ import laspy
 import numpy as np
 from numpy.typing import NDArray
 
+from slicery.decoders.points_join import joined
 from slicery.errors import DecodeError, MissingExtra
 from slicery.files import write_file
 from slicery.loading import FileContent, Loaded
@@ -28,19 +29,15 @@ class PointDecoder:
     """Reads slices of point clouds; `compressed` says whether it writes LAZ where the name does not."""
 
     unit = "point"
+    each_is_a_file = True
 
     def __init__(self, *, compressed: bool) -> None:
         self._suffix = ".laz" if compressed else ".las"
 
     def load(self, files: Sequence[FileContent]) -> Loaded:
         """Return `laspy.LasData` with the points of all files, under the header of the first."""
-        clouds, n_points = [], 0
-        for file in files:
-            cloud = _read(file)
-            cloud, n_kept = _selected(cloud, file)
-            n_points += n_kept
-            clouds.append(cloud)
-        return Loaded(_joined(clouds, [file.name for file in files]), n_points)
+        clouds, counts = zip(*map(_selected, files), strict=True)
+        return Loaded(joined(clouds, [file.name for file in files]), sum(counts))
 
     def records(self, value: laspy.LasData) -> Points:
         """Return the points as a structured array (n,) of the record's fields as stored (LAS 1.4 R15 §2.6)."""
@@ -73,27 +70,95 @@ laz = PointDecoder(compressed=True)
 copc = PointDecoder(compressed=True)
 
 
-def _read(file: FileContent) -> laspy.LasData:
-    """Read a file whole; its header is trusted no further than laspy does."""
+def _selected(file: FileContent) -> tuple[laspy.LasData, int]:
+    """Read what the steps `records` and `clip` keep of a file; also return how many points `records` kept."""
     try:
         with laspy.open(io.BytesIO(file.data)) as reader:
-            if reader.header.are_points_compressed and reader.header.point_count:
-                _check_backend(file.name)
-            return reader.read()
-    except MissingExtra:
-        raise
+            return _read(reader, file)
+    except DecodeError as exc:
+        raise type(exc)(f"{file.name}: {exc}") from exc
     except Exception as exc:  # each of laspy's backends raises errors of its own, and some of Exception alone
         raise DecodeError(f"{file.name} is not a point cloud that laspy reads: {exc}") from exc
 
 
-def _check_backend(name: str) -> None:
+def _read(reader: laspy.LasReader, file: FileContent) -> tuple[laspy.LasData, int]:
+    header, kept = reader.header, _Kept(file, reader.header)
+    is_laz = header.are_points_compressed and header.point_count > 0
+    if is_laz:
+        _check_backend()
+    if is_laz and laspy.LazBackend.Lazrs.is_available():
+        rows = _laz_rows(file.data, header, kept)
+        cloud = laspy.LasData(header, _record(header, rows.view(header.point_format.dtype())))
+    else:
+        cloud = reader.read()
+        if len(cloud.points) != header.point_count:
+            raise DecodeError(f"expected {header.point_count:,} points, found {len(cloud.points):,}")
+        if not kept.are_all:
+            cloud.points = _record(
+                header, kept.pick(0, _rows(cloud.points.array)).view(cloud.points.array.dtype)
+            )
+    if len(cloud.points) < header.point_count:
+        cloud.update_header()
+    return cloud, kept.stop - kept.start
+
+
+def _laz_rows(data: bytes | bytearray, header: laspy.LasHeader, kept: _Kept) -> Points:
+    from slicery.decoders.points_chunks import LazPoints
+
+    record = header.vlrs.pop(header.vlrs.index("LasZipVlr")).record_data
+    points = LazPoints(data, record, offset=header.offset_to_point_data, n_points=header.point_count)
+    return points.read() if kept.are_all else points.picked(kept.pick, kept.stop)
+
+
+class _Kept:
+    """What a file's steps keep: points `start` up to `stop`, and of these the ones in the clip, where there is one."""
+
+    def __init__(self, file: FileContent, header: laspy.LasHeader) -> None:
+        records, self._clip = file.step(Records), file.step(Clip)
+        take = records.take if records else None
+        self.start = records.skip if records else 0
+        self.stop = header.point_count if take is None else self.start + take
+        if max(self.start, self.stop) > header.point_count:
+            raise DecodeError(f"expected at least {self.stop} points, found {header.point_count}")
+        self.are_all = self._clip is None and self.stop - self.start == header.point_count
+        self._dtype = header.point_format.dtype()
+
+    def pick(self, first: int, rows: Points) -> Points:
+        """Return which of some points, void (n,), are kept; the first of them is point `first`."""
+        rows = rows[max(0, self.start - first) : max(0, self.stop - first)]
+        if self._clip is None:
+            return rows
+        inside = _inside(rows.view(self._dtype), self._clip)
+        return rows if inside.all() else rows[inside]
+
+
+def _inside(points: Points, clip: Clip) -> NDArray[np.bool_]:
+    """Return bool (points,): which of them lie in the box, by their stored integers."""
+    inside = np.ones(len(points), bool)
+    axes = ("X", "Y", "Z")[: len(clip.mins)]
+    for axis, low, high, closed in zip(axes, clip.mins, clip.maxs, clip.closed, strict=True):
+        stored = points[axis]
+        inside &= stored >= low
+        inside &= (stored <= high) if closed else (stored < high)
+    return inside
+
+
+def _rows(points: Points) -> Points:
+    return points.view(np.dtype((np.void, points.itemsize)))
+
+
+def _record(header: laspy.LasHeader, points: Points) -> laspy.ScaleAwarePointRecord:
+    return laspy.ScaleAwarePointRecord(points, header.point_format, header.scales, header.offsets)
+
+
+def _check_backend() -> None:
     if not laspy.LazBackend.detect_available():
-        raise MissingExtra(f"{name} is LAZ, which laspy reads with lazrs: pip install 'slicery[pointcloud]'")
+        raise MissingExtra("LAZ is read and written with lazrs: pip install 'slicery[pointcloud]'")
 
 
 def _backends_to_write(cloud: laspy.LasData, name: str) -> tuple[laspy.LazBackend, ...]:
     """Return what writes LAZ; lazrs alters the wave packets of point formats 9 and 10, LASzip does not."""
-    _check_backend(name)
+    _check_backend()
     found: tuple[laspy.LazBackend, ...] = laspy.LazBackend.detect_available()
     if cloud.header.point_format.id in _LAYERED_WAVES:
         found = tuple(each for each in found if each is laspy.LazBackend.Laszip)
@@ -106,73 +171,3 @@ def _backends_to_write(cloud: laspy.LasData, name: str) -> tuple[laspy.LazBacken
 
 
 _LAYERED_WAVES = (9, 10)
-
-
-def _selected(cloud: laspy.LasData, file: FileContent) -> tuple[laspy.LasData, int]:
-    """Keep what the steps `records` and `clip` keep; also return how many points `records` kept."""
-    n_points = len(cloud.points)
-    records, clip = file.step(Records), file.step(Clip)
-    if records is not None and (records.skip or records.take is not None):
-        stop = n_points if records.take is None else records.skip + records.take
-        if stop > n_points:
-            raise DecodeError(f"{file.name}: expected at least {stop} points, found {n_points}")
-        cloud, n_points = _with_points(cloud, slice(records.skip, stop)), stop - records.skip
-    if clip is not None:
-        inside = _inside(cloud, clip)
-        if not inside.all():
-            cloud = _with_points(cloud, inside)
-    return cloud, n_points
-
-
-def _inside(cloud: laspy.LasData, clip: Clip) -> NDArray[np.bool_]:
-    """Return bool (points,): which of them lie in the box, by their stored integers."""
-    inside = np.ones(len(cloud.points), bool)
-    axes = ("X", "Y", "Z")[: len(clip.mins)]
-    for axis, low, high, closed in zip(axes, clip.mins, clip.maxs, clip.closed, strict=True):
-        stored = cloud.points.array[axis]
-        inside &= stored >= low
-        inside &= (stored <= high) if closed else (stored < high)
-    return inside
-
-
-def _with_points(cloud: laspy.LasData, kept: slice | NDArray[np.bool_]) -> laspy.LasData:
-    """Return the cloud with some of its points, and a header that says so."""
-    points = cloud.points.array
-    rows = points.view(
-        np.dtype((np.void, points.itemsize))
-    )  # numpy picks bytes twenty times as fast as fields
-    return _of_array(cloud.header, rows[kept].view(points.dtype))
-
-
-def _of_array(header: laspy.LasHeader, points: Points) -> laspy.LasData:
-    record = laspy.ScaleAwarePointRecord(points, header.point_format, header.scales, header.offsets)
-    cloud = laspy.LasData(header, record)
-    cloud.update_header()
-    return cloud
-
-
-def _joined(clouds: Sequence[laspy.LasData], names: Sequence[str]) -> laspy.LasData:
-    first = clouds[0]
-    if len(clouds) == 1:
-        return first
-    for name, cloud in zip(names, clouds, strict=True):
-        _check_alike(names[0], first.header, name, cloud.header)
-    return _of_array(first.header, np.concatenate([cloud.points.array for cloud in clouds]))
-
-
-def _check_alike(first_name: str, first: laspy.LasHeader, name: str, other: laspy.LasHeader) -> None:
-    """Raise DecodeError where points of two files cannot stand in one array without being altered."""
-    differing = [
-        word
-        for word, same in (
-            ("point format", first.point_format == other.point_format),
-            ("scales", np.array_equal(first.scales, other.scales)),
-            ("offsets", np.array_equal(first.offsets, other.offsets)),
-        )
-        if not same
-    ]
-    if differing:
-        raise DecodeError(
-            f"the slice holds points of several objects, and {' and '.join(differing)} of {name} are not those "
-            f"of {first_name}: they cannot be one LasData; write them apart, with to_file() into a folder"
-        )

@@ -12,7 +12,9 @@ import time
 from secrets import token_hex
 from urllib.parse import quote
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from slicery_service.api import problems
@@ -44,7 +46,8 @@ class Access:
             log.exception("request %s failed", request.id, extra={"request_id": request.id})
             if request.status is not None:
                 raise  # half an answer must not look whole: the server closes the connection
-            await problems.unexpected(request.id, path=scope["path"])(scope, receive, request.send)
+            answer = await run_in_threadpool(problems.unexpected, Request(scope), request.id)
+            await answer(scope, receive, request.send)
         finally:
             self._record(request)
 
@@ -70,6 +73,7 @@ class _Request:
     def __init__(self, scope: Scope, send: Send) -> None:
         self.scope = scope
         self.id = _request_id(scope)
+        scope.setdefault("state", {})["request_id"] = self.id
         self.status: int | None = None
         self.began = time.perf_counter()
         self._send = send

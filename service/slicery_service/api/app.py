@@ -12,10 +12,22 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 
 from slicery_service import db
-from slicery_service.api import datasets, docs, events, formats, health, jobs, keys, partitions, problems
+from slicery_service.api import (
+    datasets,
+    docs,
+    events,
+    formats,
+    health,
+    jobs,
+    keys,
+    partitions,
+    problems,
+    sources,
+)
 from slicery_service.api.access import Access
 from slicery_service.api.metrics import Metrics
 from slicery_service.catalog import routers as catalog
+from slicery_service.catalog.page import problem_page
 from slicery_service.keys import Keyring
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -25,6 +37,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     formats.router,
     partitions.router,
     keys.router,
+    sources.router,
     health.router,
     docs.router,
     *catalog.ROUTERS,
@@ -71,7 +84,7 @@ def create_app(routers: tuple[APIRouter, ...] = ROUTERS) -> FastAPI:
     app.state.metrics = Metrics()
     app.state.started_at = datetime.now(UTC).replace(microsecond=0)
     app.add_middleware(Access, metrics=app.state.metrics)
-    problems.install(app)
+    problems.install(app, page=problem_page)
     for router in routers:
         app.include_router(router)
     return app

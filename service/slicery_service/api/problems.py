@@ -1,5 +1,8 @@
 """Problems over HTTP (RFC 9457): whatever goes wrong is answered as `application/problem+json`.
 
+Browsers that ask for a page get one, where the app has a function to make it of a problem (`install`); calls of the API
+are answered as JSON whoever asks.
+
 A caller never sees the text of an exception that nobody meant for it; the log has it, under the request id
 that the answer carries.
 """
@@ -9,7 +12,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -18,7 +21,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import exc as sql
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from slicery_service.api.auth import authenticate, challenge
 from slicery_service.db import DatabaseUnavailable
@@ -36,6 +39,12 @@ SCHEMA = "Problem"
 ALWAYS = (401, 403, 422, 500, 503)
 FOUND_LENGTH = 100
 RETRY_AFTER_SECONDS = 5
+
+CALLS = ("/healthz", "/readyz", "/metrics", "/docs", "/openapi.json")
+"""Paths of calls beside those below /v1; the challenge of /docs must stay one that browsers understand."""
+
+Page = Callable[..., Response]
+"""Makes a page of a request and the members of a problem, and of headers that it must have."""
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +72,9 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def install(app: FastAPI) -> None:
-    """Let `app` answer with problems only."""
+def install(app: FastAPI, page: Page | None = None) -> None:
+    """Let `app` answer with problems only; `page` makes a page of one."""
+    app.state.problem_page = page
     app.exception_handler(Problem)(_on_problem)
     app.exception_handler(RequestValidationError)(_on_invalid)
     app.exception_handler(HTTPException)(_on_http)
@@ -83,33 +93,58 @@ def answer(problem: Problem, *, path: str) -> JSONResponse:
     return _respond(problem.to_json(), path=path, headers=headers)
 
 
-def unexpected(request_id: str, *, path: str) -> JSONResponse:
+def unexpected(request: Request, request_id: str) -> Response:
     """Answer for a fault of ours, without a word of what it was."""
     problem = InternalError(
         "the service failed to answer; its log has the cause under the request id",
         hint=f"Report the request id {request_id}.",
         request_id=request_id,
     )
-    return answer(problem, path=path)
+    try:
+        return respond(request, problem)
+    except Exception:
+        log.exception("the page for request %s failed as well", request_id)
+        return answer(problem, path=request.url.path)
 
 
-async def _on_problem(request: Request, exc: Problem) -> JSONResponse:
-    return answer(exc, path=request.url.path)
+def respond(request: Request, problem: Problem) -> Response:
+    """Answer with a problem, as a page to those who want one."""
+    page = _page_for(request)
+    return page(request, problem.to_json()) if page else answer(problem, path=request.url.path)
 
 
-async def _on_invalid(request: Request, exc: RequestValidationError) -> JSONResponse:
+def invalid(exc: RequestValidationError) -> InvalidRequest:
+    """Tell what does not fit a request's schema."""
     errors = [_describe(error) for error in exc.errors()]
     detail = "; ".join(f"{each['at']}: {each['expected']}, found {each['found']}" for each in errors[:3])
     if len(errors) > 3:
         detail += f"; and {len(errors) - 3} more"
-    return answer(
-        InvalidRequest(detail, hint="`errors` lists every one.", errors=errors), path=request.url.path
-    )
+    return InvalidRequest(detail, hint="`errors` lists every one.", errors=errors)
 
 
-def _on_http(request: Request, exc: HTTPException) -> JSONResponse:
+def _page_for(request: Request) -> Page | None:
+    path = request.url.path
+    is_call = path in CALLS or path.startswith("/v1/")
+    if is_call or "text/html" not in request.headers.get("accept", ""):
+        return None
+    page: Page | None = getattr(request.app.state, "problem_page", None)
+    return page
+
+
+def _on_problem(request: Request, exc: Problem) -> Response:
+    return respond(request, exc)
+
+
+def _on_invalid(request: Request, exc: RequestValidationError) -> Response:
+    return respond(request, invalid(exc))
+
+
+def _on_http(request: Request, exc: HTTPException) -> Response:
     """Answer for Starlette's own errors; whoever has no key learns not even which paths there are."""
     path = request.url.path
+    page = _page_for(request)
+    if page is not None:
+        return page(request, _from_status(exc), exc.headers)
     try:
         authenticate(request)
     except Problem as problem:
@@ -117,22 +152,22 @@ def _on_http(request: Request, exc: HTTPException) -> JSONResponse:
     if exc.status_code == HTTPStatus.NOT_FOUND:
         hint = "GET /docs shows the calls there are."
         return answer(NotFound(f"there is no call {request.method} {path[:200]}", hint=hint), path=path)
-    return _respond(_from_status(exc), path=path, headers=exc.headers)
+    body = {**_from_status(exc), "hint": "GET /docs shows what each call takes."}
+    return _respond(body, path=path, headers=exc.headers)
 
 
-async def _on_data(request: Request, exc: sql.DataError) -> JSONResponse:
+def _on_data(request: Request, exc: sql.DataError) -> Response:
     """Answer for a value that PostgreSQL cannot hold, such as text with a NUL in it."""
     log.info("the database refused a value: %s", getattr(exc, "orig", exc))
-    return answer(
-        InvalidRequest("a value in the request cannot be stored: a NUL in a text, or a number out of range"),
-        path=request.url.path,
-    )
+    detail = "a value in the request cannot be stored: a NUL in a text, or a number out of range"
+    return respond(request, InvalidRequest(detail))
 
 
-async def _on_database(request: Request, exc: sql.SQLAlchemyError) -> JSONResponse:
+def _on_database(request: Request, exc: sql.SQLAlchemyError) -> Response:
     log.error("the database failed: %s", getattr(exc, "orig", exc))
-    problem = DatabaseUnavailable("the database does not answer", hint="Try again in a moment.")
-    return answer(problem, path=request.url.path)
+    return respond(
+        request, DatabaseUnavailable("the database does not answer", hint="Try again in a moment.")
+    )
 
 
 def _describe(error: Mapping[str, Any]) -> dict[str, str]:
@@ -162,7 +197,6 @@ def _from_status(exc: HTTPException) -> dict[str, Any]:
         "status": exc.status_code,
         "code": code,
         "detail": str(exc.detail),
-        "hint": "GET /docs shows what each call takes.",
     }
 
 

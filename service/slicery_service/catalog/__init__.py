@@ -5,7 +5,7 @@
     assets.py     style sheets, scripts and pictures, under a path that names their content
     listing.py    / : the list, with search, filters, order and pages
     dataset.py    /datasets/{id} : one dataset, its pictures and actions; panels/ shows what is in it
-    register.py   /register : browse the sources, look, register
+    register.py   /register : browse the sources (browse.py), look, register one or many
     lab.py        /datasets/{id}/slices : the slice lab; lab_form.py its form, lab_view.py what it shows, snippets.py
                   what to run; download.py one slice as a file
     jobs.py, keys.py, sources.py, login.py    /jobs, /keys, /sources, /login

@@ -12,7 +12,7 @@ from slicery_service.catalog import panels
 from slicery_service.catalog.page import HEADERS, PageRoute, redirect, render
 from slicery_service.catalog.viewers import Posted, need, posted
 from slicery_service.db import transaction
-from slicery_service.errors import UnknownFormat
+from slicery_service.errors import InvalidRequest, UnknownFormat
 from slicery_service.keys import names_of
 from slicery_service.models import JsonObject
 from slicery_service.progress import job_progress, progress_view
@@ -57,15 +57,22 @@ def picture(dataset_id: str, name: str) -> Response:
 @router.get("/{dataset_id}/edit", dependencies=WRITE)
 def edit_page(request: Request, dataset_id: str) -> Response:
     """Show the form for name and tags, and what else can be done."""
-    return render(request, "edit.html", **context_of(dataset_id))
+    outline = outline_of(dataset_id)
+    given = {"name": outline["dataset"]["name"], "tags": ", ".join(outline["dataset"]["tags"])}
+    return render(request, "edit.html", **outline, given=given, problem=None)
 
 
 @router.post("/{dataset_id}/edit")
-def edit(dataset_id: str, form: Writing) -> Response:
-    """Rename or tag a dataset."""
+def edit(request: Request, dataset_id: str, form: Writing) -> Response:
+    """Rename or tag a dataset; what does not fit is told beside what was written."""
     tags = [tag for line in form.all("tags") for tag in line.replace("\n", ",").split(",")]
-    with transaction() as session:
-        datasets.change(session, dataset_id, name=form.text("name"), tags=tags)
+    try:
+        with transaction() as session:
+            datasets.change(session, dataset_id, name=form.text("name"), tags=tags)
+    except InvalidRequest as problem:
+        given = {"name": form.text("name"), "tags": form.text("tags")}
+        outline, told = outline_of(dataset_id), problem.to_json()
+        return render(request, "edit.html", status=problem.status, **outline, given=given, problem=told)
     return redirect(f"/datasets/{dataset_id}", done="changed")
 
 
@@ -81,7 +88,7 @@ def index(dataset_id: str, form: Writing) -> Response:  # noqa: ARG001 - its tok
 @router.get("/{dataset_id}/delete", dependencies=WRITE)
 def delete_page(request: Request, dataset_id: str) -> Response:
     """Ask whether the dataset shall be deleted."""
-    return render(request, "delete.html", **context_of(dataset_id))
+    return render(request, "delete.html", **outline_of(dataset_id))
 
 
 @router.post("/{dataset_id}/delete")

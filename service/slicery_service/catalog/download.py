@@ -9,6 +9,8 @@ from __future__ import annotations
 import shutil
 import threading
 import zipfile
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -16,9 +18,9 @@ from fastapi import APIRouter, Depends
 from starlette.background import BackgroundTask
 from starlette.responses import FileResponse, Response
 
-from slicery.errors import SliceryError
+from slicery.errors import MissingExtra, SliceryError
 from slicery.slice import Slice
-from slicery.ticket import Ticket
+from slicery.ticket import Arrays, Ticket
 from slicery_service import partitions
 from slicery_service.catalog.page import HEADERS, PageRoute
 from slicery_service.catalog.viewers import need
@@ -32,6 +34,8 @@ MOST_AT_ONCE = 4
 router = APIRouter(prefix="/datasets", include_in_schema=False, route_class=PageRoute)
 
 _running = threading.BoundedSemaphore(MOST_AT_ONCE)
+_writing = threading.Lock()
+"""Held while a decoder writes: casacore is not made for several threads."""
 
 
 class Busy(Problem):
@@ -42,10 +46,11 @@ class Busy(Problem):
 
 @router.get("/{dataset_id}/slices/{partition_id}/{number}", dependencies=[Depends(need("read"))])
 def download(dataset_id: str, partition_id: str, number: int) -> Response:
-    """Return the file of one slice; a ZIP where it has several, as mates are.
+    """Return the file of one slice; a ZIP where it has several, as mates are, or is a folder.
 
-    Of record formats it holds just the slice's records. Others would need the libraries of their format for that, which
-    a service does not have: theirs are as they are fetched, valid files that may hold some records more.
+    Of record formats it holds just the slice's records. Points and rasters would need the libraries of their format for
+    that, which a service does not have: theirs are as they are fetched, valid files that may hold some records more.
+    What is fetched of arrays is no file of their format; their decoder writes one.
     """
     with transaction() as session:
         partition = partitions.get(session, partition_id)
@@ -56,7 +61,9 @@ def download(dataset_id: str, partition_id: str, number: int) -> Response:
     _require_small(ticket)
     folder = Path(mkdtemp(prefix="slicery-download-"))
     try:
-        path = _gathered(ticket, folder, raw=partition.cutting.form.kind != "records")
+        path = _gathered(
+            ticket, folder, raw=partition.cutting.form.kind != "records" and not _brings_arrays(ticket)
+        )
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -86,22 +93,39 @@ def _require_small(ticket: Ticket) -> None:
         )
 
 
+def _brings_arrays(ticket: Ticket) -> bool:
+    return any(isinstance(step, Arrays) for step in ticket.decode)
+
+
 def _gathered(ticket: Ticket, folder: Path, *, raw: bool) -> Path:
     """Fetch a slice into a folder, and return the one file that is sent."""
     if not _running.acquire(blocking=False):
         raise Busy(f"{MOST_AT_ONCE} slices are being gathered already", hint="Try again in a moment.")
-    is_one = not raw and not ticket.is_paired and len({file.media_type for file in ticket.files}) == 1
+    arrays = _brings_arrays(ticket)
+    is_one = not (raw or arrays or ticket.is_paired) and len({file.media_type for file in ticket.files}) == 1
     target = folder / Path(ticket.files[0].name).name if is_one else folder
     try:
-        paths = Slice.from_ticket(ticket).to_file(target, raw=raw)
+        with _writing if arrays else nullcontext():
+            paths = Slice.from_ticket(ticket).to_file(target, raw=raw)
+    except MissingExtra as exc:
+        raise InvalidRequest(
+            f"this service cannot write slices of {ticket.format}: {exc}",
+            hint="Run one of the snippets of the slice lab, where it is installed.",
+        ) from exc
     except SliceryError as exc:
         raise ObjectUnreadable(f"the slice could not be fetched: {exc}") from exc
     finally:
         _running.release()
-    if len(paths) == 1:
+    if len(paths) == 1 and paths[0].is_file():
         return paths[0]
-    packed = folder / f"{paths[0].name.partition('.')[0]}.slice{ticket.index}.zip"
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
+    stem = Path(ticket.files[0].name).name.partition(".")[0]
+    return _packed(folder / f"{stem}.slice{ticket.index}.zip", paths)
+
+
+def _packed(target: Path, paths: Sequence[Path]) -> Path:
+    """Put files, and all that is in folders, into a ZIP."""
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for path in paths:
-            archive.write(path, path.name)
-    return packed
+            for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+                archive.write(file, file.relative_to(path.parent))
+    return target

@@ -112,18 +112,17 @@ def mean_line(found: Layout) -> float:
 
 
 def placed(place: Footprints, found: Layout) -> list[Box]:
-    """Draw slices on the picture; of too many, how many there are in each place."""
+    """Draw slices on the picture; of too many, squares that stand for those whose middle they hold."""
     height = WIDTH / place.aspect
-    if len(place.boxes) > MOST_BOXES and place.are_cells:
-        return []
     if len(place.boxes) > MOST_BOXES:
         density = place.density
         rows, columns = density.shape
-        most = density.max() or 1
+        most = float(density.max()) or 1.0
         return [
             Box(
                 j * WIDTH / columns, i * height / rows, WIDTH / columns, height / rows,
-                strength=0.1 + 0.6 * float(density[i, j]) / float(most), title=plural(int(density[i, j]), "slice"),
+                strength=0.06 if place.are_cells else 0.1 + 0.6 * float(density[i, j]) / most,
+                title=plural(int(density[i, j]), "slice"),
             )
             for i, j in zip(*density.nonzero(), strict=True)
         ]  # fmt: skip
@@ -136,7 +135,7 @@ def placed(place: Footprints, found: Layout) -> list[Box]:
         own = 0 if sizes is None else int(sizes[number])
         title = f"slice {number}" if sizes is None else f"slice {number}: {size(own)}"
         sides = left * WIDTH, top * height, (right - left) * WIDTH, (bottom - top) * height
-        strength = 0.03 + 0.4 * own / most_bytes if place.are_cells else 0.1
+        strength = 0.02 + 0.26 * (own / most_bytes) ** 2 if place.are_cells else 0.1
         boxes.append(Box(*sides, number % 2, strength, title))
     return boxes
 

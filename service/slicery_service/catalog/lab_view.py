@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass, field
 
 from slicery_service import drawing, layout
-from slicery_service.byterange import ByteRange
 from slicery_service.catalog import lab_drawing
 from slicery_service.catalog.lab_drawing import WIDTH, Box, Strip
 from slicery_service.catalog.snippets import Snippet, Target, snippets
@@ -14,8 +13,9 @@ from slicery_service.catalog.words import many
 from slicery_service.footprints import MOST_BOXES, Footprints, footprints
 from slicery_service.layout import Balance, Layout
 from slicery_service.models import JsonObject
-from slicery_service.open_partition import OpenPartition
+from slicery_service.open_partition import MOST_TRIED, OpenPartition
 from slicery_service.planning.runs import RunPlan
+from slicery_service.recent import Recent
 from slicery_service.slicing import files_of
 from slicery_service.tickets import name_around
 from slicery_service.tracks import tracks
@@ -37,14 +37,10 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Preview:
-    """All that the page shows of a partition."""
+class Drawn:
+    """What takes time to measure and draw, and never changes."""
 
-    partition: OpenPartition
     layout: Layout
-    is_known: bool
-    rows: list[Row]
-    first_row: int
     fetched: list[Box]
     repeated: list[Box]
     borders: list[float]
@@ -54,7 +50,26 @@ class Preview:
     place_boxes: list[Box]
     strips: list[Strip]
     n_strips: int
+
+
+_drawn: Recent[Drawn] = Recent(MOST_TRIED)
+
+
+@dataclass(frozen=True)
+class Preview:
+    """All that the page shows of a partition."""
+
+    partition: OpenPartition
+    drawn: Drawn
+    is_known: bool
+    rows: list[Row]
+    first_row: int
     snippets: list[Snippet] = field(default_factory=list)
+
+    @property
+    def layout(self) -> Layout:
+        """What slices hold and fetch."""
+        return self.drawn.layout
 
     @property
     def texts(self) -> tuple[str, str]:
@@ -94,7 +109,7 @@ class Preview:
     @property
     def place_is_dense(self) -> bool:
         """Whether the picture shows how many slices there are in each place, as they are too many."""
-        return self.place is not None and len(self.place.boxes) > MOST_BOXES
+        return self.drawn.place is not None and len(self.drawn.place.boxes) > MOST_BOXES
 
     @property
     def rows_a_page(self) -> int:
@@ -111,22 +126,30 @@ class Preview:
 def preview(
     partition: OpenPartition, dataset: JsonObject, api_url: str, *, is_known: bool, first: int
 ) -> Preview:
-    """Measure and draw a partition."""
+    """Measure and draw a partition; drawings of those that were looked at last are kept."""
+    id = partition.row.id
+    drawn = _drawn.get(id) or _drawn.put(id, _draw(partition, dataset))
+    first = max(0, min(first, drawn.layout.n_slices - 1)) // ROWS * ROWS
+    return Preview(
+        partition=partition,
+        drawn=drawn,
+        is_known=is_known,
+        rows=_rows(partition, first),
+        first_row=first,
+        snippets=snippets(_target(partition, api_url)) if is_known else [],
+    )
+
+
+def _draw(partition: OpenPartition, dataset: JsonObject) -> Drawn:
     found = layout.measure(
         partition.plan, partition.indexed.indexes, [each.size_bytes for each in partition.indexed.objects]
     )
     place = footprints(partition.plan, dataset["summary"])
     on = tracks(partition.plan, partition.indexed.indexes)
-    unit = partition.cutting.unit
     columns = drawing.columns(found, WIDTH)
-    first = max(0, min(first, found.n_slices - 1)) // ROWS * ROWS
-    return Preview(
-        partition=partition,
+    return Drawn(
         layout=found,
-        is_known=is_known,
-        rows=_rows(partition, first),
-        first_row=first,
-        fetched=lab_drawing.fetched(columns, found, unit),
+        fetched=lab_drawing.fetched(columns, found, partition.cutting.unit),
         repeated=lab_drawing.repeated(columns),
         borders=lab_drawing.borders(found),
         bars=lab_drawing.bars(found),
@@ -135,7 +158,6 @@ def preview(
         place_boxes=lab_drawing.placed(place, found) if place else [],
         strips=lab_drawing.strips(on) if on else [],
         n_strips=on.n_tracks if on else 0,
-        snippets=snippets(_target(partition, api_url)) if is_known else [],
     )
 
 
@@ -148,10 +170,8 @@ def _rows(partition: OpenPartition, first: int) -> list[Row]:
     for number, (slice_files, (begin, n)) in enumerate(
         zip(files, plan.records(first, stop), strict=True), first
     ):
-        parts = [
-            part for file in (*slice_files, *shared) for part in file.parts if isinstance(part, ByteRange)
-        ]
-        rows.append(Row(number, begin, n, sum(map(len, parts)), len(parts)))
+        ranges = [part for file in (*slice_files, *shared) for _, part in file.ranges]
+        rows.append(Row(number, begin, n, sum(map(len, ranges)), len(ranges)))
     return rows
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import lru_cache
 from http import HTTPStatus
 from importlib.metadata import version
@@ -17,6 +17,7 @@ from sqlalchemy import exc as sql
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from slicery_service.api.problems import RETRY_AFTER_SECONDS
 from slicery_service.catalog import assets, words
 from slicery_service.catalog.viewers import Viewer, forget, keep, viewer_of
 from slicery_service.db import DatabaseUnavailable
@@ -36,6 +37,16 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
+
+ADVICE = {
+    404: "The address may be mistyped, or what it named has been deleted since.",
+    405: "Go back, and use what the page itself has for it.",
+    413: "Send less at once.",
+    422: "Go back, mend what is named here, and send it again.",
+    429: "Wait a little, and try again.",
+    503: "Try again in a moment.",
+}
+"""What to do where a problem does not say it itself."""
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -66,6 +77,7 @@ def render(
 ) -> Response:
     """Make a page of a template; StrictUndefined makes a missing variable an error."""
     viewer = viewer_of(request)
+    is_fault = status >= HTTPStatus.INTERNAL_SERVER_ERROR
     theme = request.cookies.get(THEME_COOKIE)
     html = (
         environment()
@@ -82,7 +94,10 @@ def render(
     )
     headers = {**HEADERS, "Content-Security-Policy": policy(connect)}
     response = HTMLResponse(html, status, headers)
-    _keep_session(response, request, viewer)
+    if (
+        not is_fault
+    ):  # who looks may not be known then, and a session must outlive what is no fault of its own
+        _keep_session(response, request, viewer)
     return response
 
 
@@ -99,33 +114,49 @@ class PageRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def answer(request: Request) -> Response:
+            if _wants_json(request):
+                return await handle(request)
             try:
                 return await handle(request)
             except Unauthenticated as exc:
-                return _log_in_first(request, exc)
+                return _log_in_first(request, exc.detail)
             except Problem as exc:
-                return await run_in_threadpool(problem_page, request, exc)
+                problem = exc
             except RequestValidationError as exc:
                 first = exc.errors()[0]
                 problem = InvalidRequest(f"{first['loc'][-1]}: {first['msg']}")
-                return await run_in_threadpool(problem_page, request, problem)
             except sql.DataError:
                 problem = InvalidRequest(
                     "a value cannot be stored: a NUL in a text, or a number out of range"
                 )
-                return await run_in_threadpool(problem_page, request, problem)
             except (sql.OperationalError, sql.InterfaceError, sql.TimeoutError):
-                request.state.viewer = Viewer(None, None)
-                down = DatabaseUnavailable("the database does not answer", hint="Try again in a moment.")
-                return problem_page(request, down)
+                problem = DatabaseUnavailable("the database does not answer", hint="Try again in a moment.")
+            return await run_in_threadpool(problem_page, request, problem.to_json())
 
         return answer
 
 
-def problem_page(request: Request, problem: Problem) -> Response:
-    """Tell of a problem in a page."""
-    phrase = HTTPStatus(problem.status).phrase
-    return render(request, "problem.html", status=problem.status, problem=problem.to_json(), phrase=phrase)
+def problem_page(
+    request: Request, problem: Mapping[str, Any], headers: Mapping[str, str] | None = None
+) -> Response:
+    """Tell of a problem in a page, with what to do and the request id; strangers learn not which paths there are."""
+    status = int(problem["status"])
+    viewer = _known_viewer(request, is_fault=status >= HTTPStatus.INTERNAL_SERVER_ERROR)
+    if status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED) and not viewer.allows("read"):
+        return _log_in_first(request, "log in with an API key to see this page")
+    response = render(
+        request,
+        "_problem.html" if wants_fragment(request) else "problem.html",
+        status=status,
+        problem=problem,
+        phrase=HTTPStatus(status).phrase,
+        advice=problem.get("hint") or ADVICE.get(status, ""),
+        request_id=getattr(request.state, "request_id", ""),
+    )
+    response.headers.update(headers or {})
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
 
 
 def wants_fragment(request: Request) -> bool:
@@ -164,9 +195,29 @@ def _keep_session(response: Response, request: Request, viewer: Viewer) -> None:
         forget(response)
 
 
-def _log_in_first(request: Request, problem: Unauthenticated) -> Response:
-    if request.method not in ("GET", "HEAD") or wants_fragment(request):
-        return Response(problem.detail, 401, HEADERS, "text/plain")
+def _known_viewer(request: Request, *, is_fault: bool) -> Viewer:
+    """Return who looks, as far as that is known; after a fault, nobody is looked up for a page that tells of it."""
+    if not is_fault:
+        try:
+            return viewer_of(request)
+        except sql.SQLAlchemyError:
+            pass
+    viewer: Viewer = getattr(request.state, "viewer", None) or Viewer(None, None)
+    request.state.viewer = viewer
+    return viewer
+
+
+def _wants_json(request: Request) -> bool:
+    accept = request.headers.get("accept", "")
+    return "json" in accept and "text/html" not in accept
+
+
+def _log_in_first(request: Request, detail: str) -> Response:
+    if wants_fragment(request):
+        return Response(detail, 401, HEADERS, "text/plain")
+    if request.method not in ("GET", "HEAD"):
+        problem = Unauthenticated(detail, hint="Log in, and send the form once more.")
+        return problem_page(request, problem.to_json())
     return redirect("/login", next=_here(request))
 
 

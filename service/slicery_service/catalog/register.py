@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from slicery_service import datasets, formats, queue
+from slicery_service import bulk, datasets, formats, listing, queue
+from slicery_service.bulk import Stretch
 from slicery_service.catalog import forms
+from slicery_service.catalog.browse import hrefs, place_of
 from slicery_service.catalog.page import PageRoute, redirect, render, wants_fragment
 from slicery_service.catalog.viewers import Posted, need, posted
 from slicery_service.datasets import Look, Registration, configured_sources
 from slicery_service.db import transaction
-from slicery_service.errors import AlreadyRegistered, InvalidRequest, Problem
-from slicery_service.store import Folder, store_for
+from slicery_service.errors import Problem
+from slicery_service.listing import Listing
 
-MOST_ENTRIES = 500
-MOST_AT_ONCE = 500
+STRETCH = 100
+STRETCH_SECONDS = 1.5
+"""Of many datasets, how many are registered by one request, and after how long it answers with fewer."""
+COUNTED = 10_000
+"""Units among which those that are registered already are counted."""
 SHOWN_OBJECTS = 8
 
 router = APIRouter(prefix="/register", include_in_schema=False, route_class=PageRoute)
@@ -29,36 +32,12 @@ WRITE = [Depends(need("write"))]
 Text = Annotated[str, Query(max_length=200_000)]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """What is browsed: a source, a bucket, a prefix; each empty above it."""
-
-    source: str = ""
-    bucket: str = ""
-    prefix: str = ""
-    folder: Folder | None = None
-    names: Sequence[str] = ()
-    problem: dict[str, Any] | None = None
-
-    @property
-    def uri(self) -> str:
-        """The place as it is registered."""
-        return f"s3://{self.bucket}/{self.prefix}"
-
-    @property
-    def crumbs(self) -> list[tuple[str, str]]:
-        """The names of the folders above, each with its place."""
-        steps = self.prefix.split("/")[:-1]
-        above = [(self.bucket, f"{self.bucket}/")] if self.bucket else []
-        return above + [(step, f"{self.bucket}/{'/'.join(steps[: n + 1])}/") for n, step in enumerate(steps)]
-
-
 @router.get("", dependencies=WRITE)
 def register_page(
-    request: Request, uri: Text = "", format: Text = "", source: Text = "", at: Text = ""
+    request: Request, uri: Text = "", format: Text = "", source: Text = "", at: Text = "", more: Text = ""
 ) -> Response:
     """Show the form, with what there is to register in the sources, and what the URIs mean."""
-    return _page(request, uri=uri, format=format, source=source, at=at)
+    return _page(request, uri=uri, format=format, source=source, at=at, more=more)
 
 
 @router.get("/look", dependencies=WRITE)
@@ -68,28 +47,33 @@ def look_fragment(request: Request, uri: Text = "", format: Text = "") -> Respon
 
 
 @router.get("/browse", dependencies=WRITE)
-def browse_fragment(request: Request, uri: Text = "", source: Text = "", at: Text = "") -> Response:
+def browse_fragment(
+    request: Request, uri: Text = "", source: Text = "", at: Text = "", more: Text = ""
+) -> Response:
     """Show a folder, to a script; without one, the whole page."""
     if not wants_fragment(request):
-        return _page(request, uri=uri, source=source, at=at)
-    return render(request, "_browse.html", place=_place(source, at), href=_hrefs(uri))
+        return _page(request, uri=uri, source=source, at=at, more=more)
+    return render(request, "_browse.html", place=place_of(source, at, more), href=hrefs(_uris(uri)))
 
 
 @router.post("")
 def register(request: Request, form: Annotated[Posted, Depends(posted("write"))]) -> Response:
-    """Register one dataset of all objects, or one of each."""
+    """Register one dataset of all objects, or, in stretches, one of each."""
     uris, format = _uris(form.text("uri")), form.text("format")
     try:
-        options = _options(form, format)
-        tags = form.text("tags").split(",")
-        if form.text("as") == "each":
-            outcomes = _register_each(uris, format, tags, options, form)
-            return render(request, "registered.html", outcomes=outcomes)
-        request_of_all = Registration(
-            uris, format=format or None, name=form.text("name") or None, tags=tags, options=options
+        asked = Registration(
+            uris,
+            format=format or None,
+            name=form.text("name") or None,
+            tags=form.text("tags").split(","),
+            options=_options(form, format),
         )
-        dataset_id = _register(request_of_all, form)
+        if form.text("as") == "each":
+            return _register_each(request, asked, form)
+        dataset_id = _register(asked, form)
     except Problem as problem:
+        if wants_fragment(request):
+            raise
         return _page(request, uri="\n".join(uris), format=format, problem=problem, form=form)
     return redirect(f"/datasets/{dataset_id}", done="registered")
 
@@ -101,6 +85,7 @@ def _page(
     format: str = "",
     source: str = "",
     at: str = "",
+    more: str = "",
     problem: Problem | None = None,
     form: Posted | None = None,
 ) -> Response:
@@ -115,8 +100,8 @@ def _page(
         uri=uri,
         format=format,
         formats=formats.all_formats(),
-        place=_place(source, at),
-        href=_hrefs(uri),
+        place=place_of(source, at, more),
+        href=hrefs(_uris(uri)),
         **looked,
     )
 
@@ -126,11 +111,12 @@ def _uris(text: str) -> list[str]:
 
 
 def _looked(uris: Sequence[str], format: str) -> dict[str, Any]:
-    """Return what a look at URIs shows: the objects and the format, or the problem."""
+    """Return what a look at URIs shows: the objects and the format, or the problem; and what each would make."""
     look: Look | None = None
-    problem = None
+    problem, found = None, None
     if uris:
         try:
+            found = listing.find(configured_sources(), uris)
             look = datasets.look(uris, format or None)
         except Problem as exc:
             problem = exc.to_json()
@@ -138,39 +124,24 @@ def _looked(uris: Sequence[str], format: str) -> dict[str, Any]:
     return {
         "uris": uris,
         "look": look,
+        "found": look.found if look else found,
         "problem": problem,
         "asked_format": format,
         "options": options,
         "shown": SHOWN_OBJECTS,
-        "most_at_once": MOST_AT_ONCE,
         "given": {},
+        **_known(uris, look.found if look else found, format),
     }
 
 
-def _place(source: str, at: str) -> Place:
-    """Return what there is at a place of a source; without a source, all sources."""
-    names = configured_sources().names()
-    if not source and len(names) > 1:
-        return Place(names=names)
-    source = source or names[0]
-    bucket, _, prefix = at.partition("/")
-    prefix = prefix if not prefix or prefix.endswith("/") else prefix.rpartition("/")[0] + "/"
-    try:
-        store = store_for(configured_sources().get(source))
-        if not bucket:
-            return Place(source, names=store.buckets())
-        return Place(source, bucket, prefix, folder=store.folder(bucket, prefix, limit=MOST_ENTRIES))
-    except Problem as problem:
-        return Place(source, bucket, prefix, problem=problem.to_json())
-
-
-def _hrefs(uri: str) -> Any:
-    def href(source: str = "", at: str = "", add: str = "") -> str:
-        lines = [*_uris(uri), add] if add and add not in _uris(uri) else _uris(uri)
-        given = {"source": source, "at": at, "uri": "\n".join(lines)}
-        return "/register?" + urlencode({name: value for name, value in given.items() if value})
-
-    return href
+def _known(uris: Sequence[str], found: Listing | None, format: str) -> dict[str, Any]:
+    """Return how many datasets the objects would make by themselves, and what is registered already."""
+    each = bulk.units(found.objects) if found else []
+    lists = [list(uris), *([unit.uri] for unit in each[:COUNTED])]
+    with transaction() as session:
+        known = datasets.registered(session, lists, format or None)
+    n_known = sum((unit.uri,) in known for unit in each[:COUNTED])
+    return {"n_units": len(each), "n_known": n_known, "registered": known.get(tuple(uris))}
 
 
 def _options(form: Posted, format: str) -> dict[str, Any]:
@@ -182,33 +153,32 @@ def _options(form: Posted, format: str) -> dict[str, Any]:
 
 
 def _register(request: Registration, form: Posted) -> str:
-    principal = form.viewer.principal
     with transaction() as session:
-        dataset, job = datasets.register(session, request, key_id=principal.key_id if principal else None)
+        dataset, job = datasets.register(session, request, key_id=_key_id(form))
     queue.send_job(job.id)
     return dataset.id
 
 
-def _register_each(
-    uris: Sequence[str], format: str, tags: Sequence[str], options: dict[str, Any], form: Posted
-) -> list[dict[str, Any]]:
-    """Register each object by itself; what cannot be is told beside the others."""
-    found = datasets.look(uris, format or None).found.objects
-    if len(found) > MOST_AT_ONCE:
-        raise InvalidRequest(
-            f"expected at most {MOST_AT_ONCE} objects to make a dataset of each, found {len(found):,}",
-            hint="Narrow the prefix, or use the command line: slicery register.",
-        )
-    outcomes: list[dict[str, Any]] = []
-    for each in found:
-        uri = f"s3://{each.bucket}/{each.key}"
-        outcome: dict[str, Any] = {"uri": uri, "size_bytes": each.size_bytes, "id": None, "problem": None}
-        try:
-            one = Registration([uri], format=format or None, tags=tags, options=options)
-            outcome["id"] = _register(one, form)
-        except AlreadyRegistered as problem:
-            outcome |= {"problem": problem.to_json(), "id": problem.extensions.get("dataset")}
-        except Problem as problem:
-            outcome["problem"] = problem.to_json()
-        outcomes.append(outcome)
-    return outcomes
+def _register_each(request: Request, asked: Registration, form: Posted) -> Response:
+    """Register the next of many; the page asks for those behind them, by itself where a script runs."""
+    asked = Registration(asked.uris, format=asked.format, tags=asked.tags, options=asked.options)
+    stretch = bulk.register_stretch(
+        asked, after=form.text("after"), most=STRETCH, seconds=STRETCH_SECONDS, key_id=_key_id(form)
+    )
+    sent = {name: form.text(name) for name in form.fields if name not in ("token", "after", *_SUMS)}
+    template = "_outcomes.html" if wants_fragment(request) else "registered.html"
+    return render(request, template, stretch=stretch, sent=sent, sums=_summed(stretch, form))
+
+
+_SUMS = ("n_new", "n_there", "n_failed")
+
+
+def _summed(stretch: Stretch, form: Posted) -> dict[str, int]:
+    """Add the outcomes up to those of the stretches before, which the form brings back."""
+    kinds = [_SUMS[2 if each.problem else 0 if each.is_new else 1] for each in stretch.outcomes]
+    before = {name: int(text) if (text := form.text(name)).isdecimal() else 0 for name in _SUMS}
+    return {name: before[name] + kinds.count(name) for name in _SUMS}
+
+
+def _key_id(form: Posted) -> str | None:
+    return form.viewer.principal.key_id if form.viewer.principal else None

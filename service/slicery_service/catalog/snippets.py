@@ -30,6 +30,9 @@ _LOADED = {
 }
 """By format that is read whole: the name of what `load` returns, its number of records, and what it is."""
 
+_ARRAYS = ("imzml", "measurementset")
+"""Formats of which a slice's parts are arrays, and become a file by the decoder alone."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -85,7 +88,7 @@ def snippets(target: Target) -> list[Snippet]:
             slurm,
         ),
         ("cli", "Command line", "sh", f"pip install {_with_cli(target)}; {key}", cli),
-        ("curl", "curl", "sh", f"curl and a POSIX shell; {key}", curl),
+        ("curl", "curl", "sh", f"curl and a POSIX shell; {key}{_for_whom(target)}", curl),
     ]
     return [Snippet(id, title, language, needs, write(target)) for id, title, language, needs, write in made]
 
@@ -207,6 +210,8 @@ def curl(target: Target) -> str:
                   curl -fsS -H "Range: ${range%%\\"*}" -H "If-Match: \\"${etag%%\\\\\\"*}\\"" \\
                     "${url%%\\"*}" >> "$target" ||
                     echo "slice $1 is incomplete" >&2 ;;
+                '"op":"trim"'* | '"op":"region"'* | '"op":"clip"'* | '"op":"crop"'*)
+                  echo "slice $1 comes with records of its neighbours; slicery drops them" >&2 ;;
               esac
             done
         }
@@ -239,8 +244,13 @@ def _count(target: Target) -> str:
     return count.replace(name, "item.load()")
 
 
+def _for_whom(target: Target) -> str:
+    """Say of formats whose tickets bring arrays what files their parts make."""
+    return "; the files are tables for slicery's decoder" if target.format in _ARRAYS else ""
+
+
 def _with_cli(target: Target) -> str:
-    extra = _EXTRAS.get(target.format)
+    extra = "casacore" if target.format == "measurementset" else _EXTRAS.get(target.format)
     return f"'slicery[cli,{extra}]'" if extra else "'slicery[cli]'"
 
 

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from slicery_service import sessions
 from slicery_service.api.auth import keyring_of
 from slicery_service.config import get_settings
-from slicery_service.errors import InvalidRequest, PermissionDenied, Unauthenticated
+from slicery_service.errors import InvalidRequest, PermissionDenied, TooLarge, Unauthenticated
 from slicery_service.keys import Principal, Scope
 from slicery_service.sessions import COOKIE, Session
 
@@ -92,7 +92,10 @@ async def _body(request: Request) -> bytes:
     async for piece in request.stream():
         found += piece
         if len(found) > LARGEST_FORM:
-            raise InvalidRequest(f"expected a form of at most {LARGEST_FORM} bytes, found a larger one")
+            raise TooLarge(
+                f"expected a form of at most {LARGEST_FORM:,} bytes, found a larger one",
+                hint="Send less at once: name a folder or a pattern instead of each object.",
+            )
     return found
 
 

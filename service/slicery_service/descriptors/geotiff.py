@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from slicery_service.formats import Format
 from slicery_service.planning.strategies import Request
@@ -15,6 +15,7 @@ Coordinate = Annotated[float, Field(allow_inf_nan=False)]
 Box = Annotated[list[Coordinate], Field(min_length=4, max_length=4)]
 
 MOST_CELLS = 1 << 20
+MOST_BANDS = (1 << 16) - 1
 LARGEST_SIDE = (1 << 32) - 1
 """Pixels: TIFF counts rows and columns with 32 bits."""
 
@@ -57,8 +58,11 @@ class Window(Request):
         return self
 
 
+Band = Annotated[int, Field(ge=1, le=MOST_BANDS)]
+
+
 class Selection(Request):
-    """Pixels of a box, and of an overview."""
+    """Pixels of a box, of some bands, and of an overview."""
 
     bbox: Box | None = Field(
         default=None,
@@ -78,6 +82,21 @@ class Selection(Request):
         le=LARGEST_SIDE,
         description="0 is the full resolution, 1 the first overview, and so on",
     )
+
+    bands: list[Band] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MOST_BANDS,
+        description="the bands of slices, counted from 1, in the order that they shall have; all when absent",
+        examples=[[4, 3, 2]],
+    )
+
+    @field_validator("bands")
+    @classmethod
+    def _differ(cls, bands: list[int] | None) -> list[int] | None:
+        if bands and len(set(bands)) < len(bands):
+            raise ValueError(f"bands must differ from each other, found {bands}")
+        return bands
 
     @model_validator(mode="after")
     def _has_area(self) -> Selection:

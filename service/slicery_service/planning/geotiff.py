@@ -20,6 +20,7 @@ from slicery_service.byterange import ByteRange
 from slicery_service.descriptors.geotiff import Grid, Selection, Tiles, Window
 from slicery_service.errors import InvalidStrategy
 from slicery_service.planning import lattices, shares
+from slicery_service.planning.geotiff_bands import level_with
 from slicery_service.planning.geotiff_regions import level_of, outside, region_of
 from slicery_service.planning.lattices import Box, Windows
 from slicery_service.planning.plan import FilePlan
@@ -50,7 +51,10 @@ def plan(
         level = level_of(raster, chosen, number)
         region = region_of(raster, level, chosen, number)
         if region is not None:
-            regions.append(Region(number, raster, level, region))
+            chosen_bands = tuple(chosen.bands or ())
+            regions.append(
+                Region(number, raster, level_with(raster, level, chosen_bands, number), region, chosen_bands)
+            )
     if not regions:
         raise outside(chosen, rasters)
     filled = [each for each in regions if each.box.n_pixels] or regions[:1]
@@ -65,6 +69,7 @@ class Region:
     raster: Raster
     level: Level
     box: Box
+    bands: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,17 +201,18 @@ def _files(region: Region, windows: Int64Array) -> list[tuple[SliceFile, ...]]:
     sides = pixels_of(region.level, units)[which]
     placed = windows - np.stack([sides[:, 0], sides[:, 2], 0 * sides[:, 0], 0 * sides[:, 2]], axis=1)
     is_whole = (windows[:, 2] == sides[:, 1] - sides[:, 0]) & (windows[:, 3] == sides[:, 3] - sides[:, 2])
-    is_whole &= windows[:, 2] * windows[:, 3] > 0
+    is_whole &= (windows[:, 2] * windows[:, 3] > 0) & (not region.bands)
     own = {"object": region.object} if region.object else {}
     if region.level.number:
         own["overview"] = region.level.number
     placed[windows[:, 2] * windows[:, 3] == 0] = 0
     files: list[tuple[SliceFile, ...]] = []
     rows = zip(which.tolist(), windows.tolist(), placed.tolist(), is_whole.tolist(), strict=True)
-    for number, (row, column, _, _), crop, whole in rows:
+    for number, (row, column, _, _), (top, left, height, width), whole in rows:
         head, body = wrapped[number]
         records = Records("geotiff", options={"row": row, "col": column, **own})
-        steps: tuple[Step, ...] = (records,) if whole else (records, Crop(*crop))
+        crop = Crop(top, left, height, width, region.bands)
+        steps: tuple[Step, ...] = (records,) if whole else (records, crop)
         files.append((SliceFile(region.object, head, body, steps),))
     return files
 

@@ -17,6 +17,10 @@ ORIGIN_TOLERANCE = 1e-9
 """Of a pixel: edges that are one coordinate, written in floating point, are one line."""
 
 
+EDGE_TOLERANCE = 1e-6
+"""Of a pixel: what reaches into a raster by less than this lies beside it."""
+
+
 def level_of(raster: Raster, selection: Selection, number: int) -> Level:
     """Return the level that a selection asks for; InvalidRequest when object `number` has none such."""
     wanted = selection.overview or 0
@@ -42,12 +46,8 @@ def region_of(raster: Raster, level: Level, selection: Selection, number: int) -
         )
     box, lattice, is_own = raster.lonlat
     west, south, east, north = selection.lonlat
-    if is_own and west < east:  # the raster's own coordinates, perhaps turned
-        turns = (
-            _in_coordinates(raster, level, (west + turn, south, east + turn, north), covering=True)
-            for turn in (0.0, 360.0, -360.0)
-        )
-        return next((each for each in turns if each), None)
+    if is_own:
+        return _in_own_degrees(raster, level, (west, south, east if west < east else east + 360, north))
     full = raster.levels[0]
     found = lonlat.pixels_of(box, lattice, tuple(selection.lonlat), (full.height, full.width))
     return None if found is None else _scaled(found, level)
@@ -70,6 +70,24 @@ def outside(selection: Selection, rasters: Sequence[Raster]) -> InvalidRequest:
     )
 
 
+def _in_own_degrees(raster: Raster, level: Level, box: tuple[float, ...]) -> Box | None:
+    """Return the pixels that cover a box in degrees, which the raster's own coordinates are, perhaps turned.
+
+    A box across the edge of a raster that goes around the earth lies at both of its ends, and all between them is
+    covered.
+    """
+    west, south, east, north = box
+    turned = (
+        _in_coordinates(raster, level, (west + turn, south, east + turn, north), covering=True)
+        for turn in (-720.0, -360.0, 0.0, 360.0, 720.0)
+    )
+    found = [each for each in turned if each]
+    if not found:
+        return None
+    starts, stops = np.min(found, axis=0).tolist(), np.max(found, axis=0).tolist()
+    return Box(starts[0], stops[1], starts[2], stops[3])
+
+
 def _in_coordinates(
     raster: Raster, level: Level, box: tuple[float, ...], *, covering: bool = False
 ) -> Box | None:
@@ -83,14 +101,15 @@ def _in_coordinates(
     if not determinant:
         raise InvalidRequest("the raster's geotransform has no inverse", hint="Leave bbox out.")
     minx, miny, maxx, maxy = box
-    places = [
+    corners = [
         ((e * (x - c) - b * (y - f)) / determinant, (a * (y - f) - d * (x - c)) / determinant)
         for x in (minx, maxx)
         for y in (miny, maxy)
     ]
-    columns, rows = ([place[axis] for place in places] for axis in (0, 1))
-    if max(columns) <= 0 or max(rows) <= 0 or min(columns) >= level.width or min(rows) >= level.height:
-        return None
+    columns, rows = ([place[axis] for place in corners] for axis in (0, 1))
+    for places, n in ((columns, level.width), (rows, level.height)):
+        if max(places) <= EDGE_TOLERANCE or min(places) >= n - EDGE_TOLERANCE:
+            return None
     whole = covering or bool(b or d)
     return Box(
         *_centres(min(rows), max(rows), level.height, upward=e < 0, whole=whole),

@@ -4,7 +4,8 @@ An index has two tables, both with the imzML; the ibd, the next object, has none
 
     rows    uint8, (spectra, width): the places of all spectra, folded as `slicery.decoders.imzml_table` has it
     about   uint8: JSON, `layout` and `starts` of the rows, and of the imzML's header `stop`, how many bytes of it come
-            before its first spectrum, and `groups`, what spectra and their scans refer to
+            before its first spectrum, and `groups`, what spectra and their scans refer to, with
+            `terms` that all spectra have
 """
 
 from __future__ import annotations
@@ -151,19 +152,25 @@ class ImzmlPlan(FilePlan):
         numbers = np.append(self.numbers, end)[edges[:-1]]
         return list(zip(numbers.tolist(), np.diff(edges).tolist(), strict=True))
 
-    def files(self, first: int, stop: int) -> list[tuple[SliceFile, ...]]:
-        """Return the files of the page's slices: for each ibd one of spectra, and its imzML's header."""
-        slices: list[list[SliceFile]] = [[] for _ in range(stop - first)]
-        for pair, numbers, bounds in self._pieces(first, stop):
-            for number, file in zip(numbers.tolist(), pair.spectra_files(bounds), strict=True):
-                slices[number] += (file, pair.header_file)
-        empty = self._empty() if not all(slices) else ()
-        return [tuple(files) or empty for files in slices]
+    @property
+    def shared(self) -> tuple[SliceFile, ...]:
+        """The header of the imzML, where there is one alone."""
+        return (self.pairs[0].header_file,) if len(self.pairs) == 1 else ()
 
+    def files(self, first: int, stop: int) -> list[tuple[SliceFile, ...]]:
+        """Return the files of the page's slices: for each ibd one of spectra, and its header unless it is shared."""
+        slices: list[tuple[SliceFile, ...]] = [()] * (stop - first)
+        for pair, numbers, bounds in self._pieces(first, stop):
+            header = () if self.shared else (pair.header_file,)
+            for number, file in zip(numbers.tolist(), pair.spectra_files(bounds), strict=True):
+                slices[number] += (file, *header)
+        return slices if all(slices) else [files or self._empty for files in slices]
+
+    @cached_property
     def _empty(self) -> tuple[SliceFile, ...]:
-        """Return the files of a slice without spectra."""
+        """The files of a slice without spectra."""
         (file,) = self.pairs[0].spectra_files(np.zeros(2, np.int64))
-        return file, self.pairs[0].header_file
+        return (file,) if self.shared else (file, self.pairs[0].header_file)
 
     def _pieces(self, first: int, stop: int) -> Iterator[tuple[_Pair, Int64Array, Int64Array]]:
         """Yield for each pair the slices of the page that hold spectra of it, from 0, and their bounds within it."""

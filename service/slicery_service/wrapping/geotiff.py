@@ -27,7 +27,10 @@ PIXEL_SCALE, TIE_POINTS, TRANSFORMATION, RPC = 33550, 33922, 34264, 50844
 VARYING = (TIE_POINTS, TRANSFORMATION, RPC)
 """Tags of floating-point numbers that depend on where a slice begins (GeoTIFF 1.1 §7.2; RPCs in GeoTIFF)."""
 
-_RPC_LINE, _RPC_SAMPLE = 2, 3
+_RPC_LINE, _RPC_SAMPLE, _RPC_LINE_SCALE, _RPC_SAMPLE_SCALE = 2, 3, 7, 8
+"""Numbers of the tag of RPCs that depend on where an image begins, and how large its pixels are."""
+_CENTRE = 0.5
+"""Where a pixel's centre lies, counted from its corner; rows and columns of RPCs count from the first centre."""
 
 
 class Sliced(NamedTuple):
@@ -225,22 +228,33 @@ def pixels_of(level: Level, units: Int64Array) -> Int64Array:
 
 
 def scaled_georeference(
-    tags: Mapping[int, NDArray[np.float64]], scale: tuple[float, float]
+    tags: Mapping[int, NDArray[np.float64]], scale: tuple[float, float], *, is_point: bool
 ) -> dict[int, NDArray[np.float64]]:
-    """Return the georeferencing tags of the full resolution for an overview that is `scale` (across, down) coarser."""
+    """Return the georeferencing tags of the full resolution for an overview that is `scale` (across, down) coarser.
+
+    Where `is_point`, places in the image count from the centre of the first pixel (GeoTIFF 1.1 §7.1, Annex D), which
+    an overview has elsewhere.
+    """
     across, down = scale
+    centre = _CENTRE if is_point else 0.0
     scaled = {}
     for code, values in tags.items():
         own = values.copy()
         if code == PIXEL_SCALE:
             own[:2] *= scale
         elif code == TIE_POINTS:
-            own.reshape(-1, 6)[:, :2] /= scale
+            places = own.reshape(-1, 6)[:, :2]
+            places[:] = (places + centre) / scale - centre
         elif code == TRANSFORMATION:
-            own.reshape(4, 4)[:, 0] *= across
-            own.reshape(4, 4)[:, 1] *= down
-        else:  # RPCs have no place for a scale
-            continue
+            own.reshape(4, 4)[:, 3] += own.reshape(4, 4)[:, :2] @ (centre * (np.array(scale) - 1))
+            own.reshape(4, 4)[:, :2] *= scale
+        else:
+            for place, size, factor in (
+                (_RPC_LINE, _RPC_LINE_SCALE, down),
+                (_RPC_SAMPLE, _RPC_SAMPLE_SCALE, across),
+            ):
+                own[place] = (own[place] + _CENTRE) / factor - _CENTRE
+                own[size] /= factor
         scaled[code] = own
     return scaled
 
@@ -266,9 +280,9 @@ def _moved(
     elif code == RPC:
         values[:, _RPC_LINE] -= rows[:, 0]
         values[:, _RPC_SAMPLE] -= columns[:, 0]
-    elif sizes is not None:  # the point stays where it is in the image, and lies elsewhere on the ground
+    elif sizes is not None and sizes[0] and sizes[1]:  # the point stays in the image, and moves on the ground
         values[:, 3::6] += columns * sizes[0]
-        values[:, 4::6] -= rows * sizes[1]
+        values[:, 4::6] -= rows * abs(sizes[1])  # north is up whatever the sign, as GDAL has it
     else:  # ground control points
         values[:, 0::6] -= columns
         values[:, 1::6] -= rows

@@ -60,6 +60,15 @@ class SliceFile:
         """All parts, in order."""
         return self.head + self.body
 
+    @property
+    def ranges(self) -> list[tuple[int, ByteRange]]:
+        """What is fetched for it, in order: numbers of objects and ranges of them."""
+        return [
+            (part.object, part.range) if isinstance(part, ObjectRange) else (self.object, part)
+            for part in self.parts
+            if not isinstance(part, bytes)
+        ]
+
 
 class Wrapper(Protocol):
     """Wrap slices of one object in one go."""

@@ -26,6 +26,10 @@ POINT_SIZES = {0: 20, 1: 28, 2: 26, 3: 34, 4: 57, 5: 63, 6: 30, 7: 36, 8: 38, 9:
 """Bytes of a point by point format; what is beyond are extra bytes."""
 WAVEFORM_FORMATS = frozenset({4, 5, 9, 10})
 N_RETURNS = 15
+CLASSES = {0: "never classified", 1: "unclassified", 2: "ground", 3: "low vegetation", 4: "medium vegetation",
+           5: "high vegetation", 6: "building", 7: "noise", 8: "key point", 9: "water", 10: "rail", 11: "road",
+           12: "overlap", 17: "bridge deck", 18: "high noise"}  # fmt: skip
+"""Standard classes (LAS 1.4 R15, table 17)."""
 
 COMPRESSED, OLD_COMPRESSED = 0x80, 0x40
 """Bits that LASzip sets in the point format of compressed points."""

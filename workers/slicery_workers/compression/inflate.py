@@ -29,7 +29,6 @@ def inflate_on(
     `place` is a checkpoint or a member's start at or before the tracker's text, `window` the text before it.
     Zero bytes after the last member are padding. Raises CorruptCompression with the place of the fault.
     """
-    tracker.forget()
     skip = tracker.text - place.text
     if place.member_start:
         stream = _at_member(reader, place.offset)
@@ -40,16 +39,14 @@ def inflate_on(
         for text in _checked(stream, tracker):
             fresh = memoryview(text)[min(skip, len(text)) :]
             skip -= len(text) - len(fresh)
-            for _ in tracker.advance(fresh):
-                raise AssertionError("the tracker knows no member ahead")
+            tracker.advance(fresh)
             if fresh:
                 yield np.frombuffer(fresh, np.uint8)
         end = stream.position + TRAILER
-        if end > reader.size:
-            raise _truncated(reader, tracker)
         if tracker.finish(end) is None:
-            raise _corrupt(f"the gzip member at byte {tracker.start:,} fails its CRC-32 or its length")
-        if _only_padding(reader, end):
+            raise unlike_trailer(reader, end, tracker)
+        if not _is_member(reader, end):
+            check_padding(reader, end)
             return
         stream = _at_member(reader, end)
 
@@ -102,17 +99,25 @@ def _at_member(reader: ObjectReader, offset: int) -> _DeflateStream:
     return _DeflateStream(reader, offset + size, b"", b"")
 
 
-def _only_padding(reader: ObjectReader, end: int) -> bool:
-    """Tell whether nothing but zeros follows; anything that is not a member either is an error."""
-    if reader.pread(end, end + len(GZIP_MAGIC)) == GZIP_MAGIC:
-        return False
+def _is_member(reader: ObjectReader, offset: int) -> bool:
+    return reader.pread(offset, offset + len(GZIP_MAGIC)) == GZIP_MAGIC
+
+
+def check_padding(reader: ObjectReader, end: int) -> None:
+    """Raise CorruptCompression unless nothing but zeros follows the last member."""
     for piece in reader.blocks(end, reader.size):
         if piece.strip(b"\0"):
             raise _corrupt(
                 f"the last gzip member ends at byte {end:,}, and {reader.size - end:,} bytes follow "
                 "that are neither gzip nor zero"
             )
-    return True
+
+
+def unlike_trailer(reader: ObjectReader, end: int, tracker: MemberTracker) -> CorruptCompression:
+    """Return the error of a member whose trailer, which ends at byte `end`, does not fit its text."""
+    if end > reader.size:
+        return _truncated(reader, tracker)
+    return _corrupt(f"the gzip member at byte {tracker.start:,} fails its CRC-32 or its length")
 
 
 def _truncated(reader: ObjectReader, tracker: MemberTracker) -> CorruptCompression:

@@ -21,8 +21,11 @@ DRAFT_USER = "entwine"
 """User of the records in drafts before COPC 1.0."""
 INFO_START, INFO_BYTES = 375, 160
 MOST_HIERARCHY_BYTES = 256 << 20
-_MARGIN = 1
-"""Steps of stored coordinates by which a node is taken to be larger, as its bounds and its points are rounded."""
+_MARGIN = 0.5
+"""Steps of stored coordinates by which a node is taken to be larger: points may be rounded after they got their node.
+
+A whole step would make each node touch all cells beside it where a grid's lines are those of the octree, as in square
+tiles: half as many points again would be read."""
 
 _ENTRY = np.dtype([("key", "<i4", (4,)), ("offset", "<u8"), ("size", "<i4"), ("n_points", "<i4")])
 _PAGE = -1
@@ -97,6 +100,8 @@ def header_bounds(header: PointHeader) -> NDArray[np.int64]:
 
 _ROUNDING = 1e-3
 """Of a step: as much as headers differ from the coordinates that they bound."""
+_PRECISION = 2.0**-50
+"""Of a coordinate: as much as 64-bit floats may differ that are computed in other ways."""
 
 
 class _Pages:
@@ -174,8 +179,14 @@ def _bounds(
     size = np.ldexp(2 * info.halfsize, -keys[:, :1])
     low = np.array(info.center) - info.halfsize + keys[:, 1:] * size
     stored = [(side - header.offsets) / header.scales for side in (low, low + size)]
-    least = np.clip(np.floor(stored[0]) - _MARGIN, LEAST, LARGEST).astype(np.int64)
-    largest = np.clip(np.ceil(stored[1]) + _MARGIN, LEAST, LARGEST).astype(np.int64)
+    margin = (
+        _MARGIN
+        + _ROUNDING
+        + np.abs(stored) * _PRECISION
+        + np.abs(header.offsets) / header.scales * _PRECISION
+    )
+    least = np.clip(np.ceil(stored[0] - margin[0]), LEAST, LARGEST).astype(np.int64)
+    largest = np.clip(np.floor(stored[1] + margin[1]), LEAST, LARGEST).astype(np.int64)
     bounds = header_bounds(header)
     inner, outer = np.maximum(least, bounds[0]), np.minimum(largest, bounds[1])
     meets = inner <= outer  # a node beyond the bounds stays where it is

@@ -38,6 +38,15 @@ _NAMES = {
     kernel.IMS + 1000103: "external array length",
     kernel.IMS + 1000104: "external encoded length",
 }
+_TERMS = {
+    kernel.POSITIVE: "MS:1000130",
+    kernel.NEGATIVE: "MS:1000129",
+    kernel.CENTROID: "MS:1000127",
+    kernel.PROFILE: "MS:1000128",
+    kernel.MS1: "MS:1000579",
+    kernel.LEVEL_1: "MS:1000511",
+}
+"""The terms of spectra that slices keep."""
 Int64Array = NDArray[np.int64]
 
 
@@ -46,7 +55,7 @@ class Scanned:
     """What the XML says: the header, and of all spectra columns by name, int64 (spectra,) each unless narrower.
 
     `at` are the places of the spectra in the XML; `tics` (float64) are negative where there is none; `flags` are those
-    of the kernel; `groups` what all spectra and all scans refer to.
+    of the kernel; `groups` what all spectra and all scans refer to, and `terms`, some that all spectra have.
     """
 
     header: Header
@@ -148,7 +157,8 @@ class _Scan:
         tics = np.concatenate(self.tics or [np.empty(0, np.float32)])
         low, high = float(self._reals[kernel.LOWEST]), float(self._reals[kernel.HIGHEST])
         mz_range = (low, high) if np.isfinite([low, high]).all() else None
-        return Scanned(header, columns, tics, int(state[kernel.FLAGS]), mz_range, self._common_groups(header))
+        common = {**self._common_groups(header), "terms": self._common_terms()}
+        return Scanned(header, columns, tics, int(state[kernel.FLAGS]), mz_range, common)
 
     def _common_groups(self, header: Header) -> dict[str, list[str]]:
         """Return what all spectra and all their scans refer to; nothing where they differ."""
@@ -160,6 +170,10 @@ class _Scan:
             name: [names[each // 2] for each in refs if each % 2 == i]
             for i, name in enumerate(("spectrum", "scan"))
         }
+
+    def _common_terms(self) -> list[str]:
+        flags = int(self._state[kernel.COMMON_FLAGS])
+        return [accession for flag, accession in _TERMS.items() if flags & flag]
 
     def _refused(self, status: int, text: bytes, base: int) -> MalformedRecord:
         """Say why the kernel stopped."""

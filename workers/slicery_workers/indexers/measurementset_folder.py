@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 
 from slicery_service.errors import MalformedRecord
-from slicery_workers.indexers.measurementset_headers import COPY_AGAIN
+from slicery_workers.indexers.measurementset_aipsio import COPY_AGAIN
 from slicery_workers.tables import SourceObject
 
 BULK = re.compile(r"table\.f\d+_TSM\d+")
@@ -29,13 +29,14 @@ LARGEST_COPIED = 64 << 20
 
 @dataclass(frozen=True)
 class Folder:
-    """The objects of a MeasurementSet by their paths in it."""
+    """The objects of a MeasurementSet by their paths in it; `root` is where they are on disk, if they are."""
 
     numbers: dict[str, int]
     objects: Sequence[SourceObject]
+    root: Path | None = None
 
     @classmethod
-    def of(cls, objects: Sequence[SourceObject]) -> Folder:
+    def of(cls, objects: Sequence[SourceObject], root: Path | None = None) -> Folder:
         """Find the folder that all objects share; MalformedRecord where there is no table, or more than one."""
         tables = sorted((posixpath.dirname(each.key) for each in objects if _is_table(each.key)), key=len)
         if not tables:
@@ -43,14 +44,14 @@ class Folder:
                 f"expected the folder of a MeasurementSet, found none of its objects named {MAIN}",
                 hint="Register the folder itself, as s3://bucket/name.ms/.",
             )
-        root = tables[0] + "/" if tables[0] else ""
-        outside = [each.key for each in objects if not each.key.startswith(root)]
+        own = tables[0] + "/" if tables[0] else ""
+        outside = [each.key for each in objects if not each.key.startswith(own)]
         if outside:
             raise MalformedRecord(
-                f"expected one MeasurementSet, found {root or 'a table'} and {outside[0]} beside it",
+                f"expected one MeasurementSet, found {own or 'a table'} and {outside[0]} beside it",
                 hint="Register each MeasurementSet as a dataset of its own.",
             )
-        return cls({each.key[len(root) :]: number for number, each in enumerate(objects)}, objects)
+        return cls({each.key[len(own) :]: number for number, each in enumerate(objects)}, objects, root)
 
     @cached_property
     def tables(self) -> frozenset[str]:
@@ -73,6 +74,8 @@ class Folder:
     def read(self, path: str) -> bytes:
         """Return all of a small object."""
         found = self.object(path)
+        if self.root is not None and path != MAIN and not self.stays(path):  # there stands another one
+            return (self.root / path).read_bytes()
         return found.read(0, found.size) if found.size else b""
 
     def subtable_files(self) -> list[str]:
@@ -92,7 +95,7 @@ class Folder:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 if path == MAIN:
                     target.write_bytes(main)
-                elif self._stays(path):
+                elif self.stays(path):
                     _stand_in(target, self.objects[number].size)
                 else:
                     _copy(self.objects[number], target)
@@ -103,7 +106,8 @@ class Folder:
         for path in paths:
             _copy(self.object(path), root / path)
 
-    def _stays(self, path: str) -> bool:
+    def stays(self, path: str) -> bool:
+        """Tell whether a file is not copied: bulk tiles, and large ones of sub-tables."""
         if "/" in path:
             return self.object(path).size > LARGEST_COPIED
         return BULK.fullmatch(path) is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,9 @@ from PIL import Image, ImageDraw
 from slicery.decoders.measurementset_layout import Layout
 from slicery.decoders.measurementset_tiles import Cube, Ranges, cells
 from slicery_workers.indexers.measurementset_folder import Folder
-from slicery_workers.indexers.measurementset_structure import RowMap, Structure, Table
+from slicery_workers.indexers.measurementset_groups import RowMap
+from slicery_workers.indexers.measurementset_keys import Keys, turns
+from slicery_workers.indexers.measurementset_structure import Structure, Table
 from slicery_workers.indexers.measurementset_summary import iso
 from slicery_workers.tables import Picture
 
@@ -26,8 +28,6 @@ N_SAMPLES = 64
 PAPER, INK = (250, 250, 247), (60, 64, 72)
 RAMP = ((197, 214, 240), (88, 134, 200), (38, 70, 140), (20, 30, 70))
 """From few to many, on paper of its own, so that it reads on light and on dark pages."""
-
-Keys = Mapping[str, NDArray[Any]]
 
 
 def draw(
@@ -56,17 +56,19 @@ def _coverage(uvw: NDArray[Any]) -> Picture:
 
 
 def _baselines(keys: Keys) -> Picture:
-    first, second, time = keys["antenna1"].astype(np.int64), keys["antenna2"].astype(np.int64), keys["time"]
-    pairs, number = np.unique(first << 32 | second, return_inverse=True)
-    n_times = len(keys["times"])
-    column = time.astype(np.int64) * min(SIDE, n_times) // n_times
-    row = number.reshape(-1).astype(np.int64) * min(SIDE, len(pairs)) // len(pairs)
-    width, height = min(SIDE, n_times), min(SIDE, len(pairs))
-    counts = np.bincount(row * width + column, minlength=width * height).reshape(height, width)
+    n_times, n_pairs = len(keys.times), len(keys.pairs)
+    width, height = min(SIDE, n_times), min(SIDE, n_pairs)
+    counts = np.zeros(width * height, np.int64)
+    for first, stop in turns(len(keys.time)):
+        column = keys.time[first:stop].astype(np.int64) * width // n_times
+        row = np.searchsorted(keys.pairs, keys.paired(first, stop)) * height // n_pairs
+        counts += np.bincount(row * width + column, minlength=width * height)
     rows, columns = np.arange(SIDE) * height // SIDE, np.arange(SIDE) * width // SIDE
-    label = f"{len(pairs):,} baselines over {n_times:,} times, from {(iso(keys['times'][0]) or '')[:19]}"
+    label = f"{n_pairs:,} baselines over {n_times:,} times, from {(iso(keys.times[0]) or '')[:19]}"
     return Picture(
-        "image/png", _drawn(counts[rows][:, columns], label), f"Rows by time and baseline: {label}"
+        "image/png",
+        _drawn(counts.reshape(height, width)[rows][:, columns], label),
+        f"Rows by time and baseline: {label}",
     )
 
 

@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 from slicery.decoders.measurementset_layout import PLACE_FIELDS, Column, Group, Layout
 from slicery.decoders.measurementset_rows import CELL_FIELD, UNDEFINED, Block, pack
 from slicery_service.errors import MalformedRecord
-from slicery_workers.indexers.measurementset_structure import FIXED_SHAPE, RowMap, Structure, Table
+from slicery_workers.indexers.measurementset_groups import RowMap
+from slicery_workers.indexers.measurementset_structure import FIXED_SHAPE, Structure, Table
 
 BLOCK_BYTES = 128 << 10
 MOST_BLOCK_ROWS = 4096
-MOST_KEPT_BYTES = 256 << 20
+JUDGED_ROWS = 16
+MOST_KEPT_BYTES = 192 << 20
+"""Blocks of a table: these, and the keys of its rows, have to fit into a worker's 500 MB."""
 MOST_RECORD_BYTES = 4096
 """Cells of one shape that are larger go to the heap."""
 
@@ -91,12 +94,15 @@ class _Draft:
         return at
 
     def rows_per_block(self) -> int:
-        """Return how many rows make a block of about BLOCK_BYTES, judged by the first row."""
-        if not self._structure.n_rows:
+        """Return how many rows make a block of about BLOCK_BYTES, judged by the longest of some rows."""
+        n_rows = self._structure.n_rows
+        if not n_rows:
             return 1
-        heap = sum(len(cell) for name in self._cells for cell in self._cell(name, 0)[1])
-        shapes = {name: Shapes() for name in self._structure.kept}
-        self._shapes = shapes
+        some = np.unique(np.linspace(0, n_rows - 1, JUDGED_ROWS).astype(np.int64)).tolist()
+        heap = max(
+            sum(len(cell) for name in self._cells for cell in self._cell(name, row)[1]) for row in some
+        )
+        self._shapes = {name: Shapes() for name in self._structure.kept}
         return max(1, min(MOST_BLOCK_ROWS, BLOCK_BYTES // max(1, self._record_bytes + heap)))
 
     @property

@@ -9,22 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from slicery.decoders.measurementset_layout import Group
-from slicery.decoders.measurementset_tiles import ITEM_BYTES
 from slicery_service.errors import MalformedRecord
+from slicery_workers.indexers.measurementset_aipsio import COPY_AGAIN
 from slicery_workers.indexers.measurementset_folder import MAIN, Folder
-from slicery_workers.indexers.measurementset_headers import (
-    COPY_AGAIN,
-    TableHeader,
-    TsmCube,
-    TsmHeader,
-    n_waiting,
-    table_header,
-    tsm_header,
-)
+from slicery_workers.indexers.measurementset_groups import TYPES, RowMap, data_columns, tiled_group
+from slicery_workers.indexers.measurementset_headers import TableHeader, n_waiting, table_header
 
 KEYS = ("TIME", "ANTENNA1", "ANTENNA2", "FIELD_ID", "DATA_DESC_ID")
 """What strategies and selections need of every row."""
@@ -32,20 +22,6 @@ NEEDED = (*KEYS, "UVW", "FLAG", "FLAG_ROW", "WEIGHT", "SIGMA", "DATA", "FLOAT_DA
 """Columns that are not left out unless the dataset's options do without them."""
 TILED = ("TiledColumnStMan", "TiledShapeStMan", "TiledCellStMan", "TiledDataStMan")
 KEPT = ("StandardStMan", "IncrementalStMan", "MemoryStMan", "StManAipsIO")
-TYPES = {
-    "boolean": "?",
-    "uchar": "u1",
-    "short": "i2",
-    "ushort": "u2",
-    "int": "i4",
-    "uint": "u4",
-    "int64": "i8",
-    "float": "f4",
-    "double": "f8",
-    "complex": "c8",
-    "dcomplex": "c16",
-    "string": "U",
-}
 FIXED_SHAPE = 4
 """The bit of a column description's option that says that all its cells have one shape."""
 
@@ -54,15 +30,6 @@ _PLACE = re.compile(r"\S*/slicery-ms-[^/\s]*/table\.ms/?")
 
 Table = Any
 """casacore.tables.table, which has no types."""
-
-
-@dataclass(frozen=True)
-class RowMap:
-    """From row first[i] on, rows lie in cube[i] of a group (-1: none), from place[i] on: positions, or bytes."""
-
-    first: NDArray[np.int64]
-    cube: NDArray[np.int64]
-    place: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -101,16 +68,22 @@ def opened(path: Path | str) -> Table:
 
 @contextmanager
 def told_as_problems(what: str) -> Iterator[None]:
-    """Turn what casacore raises into MalformedRecord."""
+    """Turn what casacore raises into MalformedRecord: of lengths that are not true, ValueError and MemoryError."""
     try:
         yield
-    except (RuntimeError, UnicodeDecodeError) as exc:  # the latter where its message holds what it found
-        words = exc.object.decode(errors="replace") if isinstance(exc, UnicodeDecodeError) else str(exc)
-        told = _PLACE.sub("", " ".join(words.split()))
+    except (RuntimeError, ValueError, MemoryError) as exc:
+        words = str(exc) or "a length in it asks for more memory than there is"
+        if isinstance(exc, UnicodeDecodeError):  # its message holds what it found
+            words = exc.object.decode(errors="replace")
         raise MalformedRecord(
-            f"casacore cannot read {what}: {told[:300]}",
+            f"casacore cannot read {what}: {without_place(words)[:300]}",
             hint="The table is damaged or not whole. " + COPY_AGAIN,
         ) from exc
+
+
+def without_place(words: str) -> str:
+    """Return what casacore says without the temporary folder, on one line."""
+    return _PLACE.sub("", " ".join(words.split()))
 
 
 def is_known(manager: str) -> bool:
@@ -156,15 +129,12 @@ def read_structure(
         if all(name in left_out for name in columns):
             continue
         manager = managers[columns[0]]
-        data = _data_columns(table, info, columns, descriptions) if manager in TILED else []
+        data = data_columns(table, info, columns, descriptions) if manager in TILED else []
         if not data or set(data) & set(KEYS):
             kept += [name for name in columns if name not in left_out]
             continue
-        found = tsm_header(folder.read(f"table.f{info['SEQNR']}"), f"table.f{info['SEQNR']}")
-        _check_agrees(found, info, header, int(table.nrows()))
-        group, rows = _group(
-            folder, info, manager, found, [TYPES[_type(descriptions, name)] for name in data]
-        )
+        types = [TYPES[descriptions[name]["valueType"]] for name in data]
+        group, rows = tiled_group(folder, info, manager, types, header, int(table.nrows()))
         tiled.update(
             {name: (len(groups), number) for number, name in enumerate(data) if name not in left_out}
         )
@@ -232,102 +202,3 @@ def _why_not(description: Mapping[str, Any], manager: str) -> str | None:
     if description["valueType"] not in TYPES:
         return f"values of type {description['valueType']}"
     return None
-
-
-def _data_columns(
-    table: Table, info: Mapping[str, Any], columns: Sequence[str], descriptions: Mapping[str, Any]
-) -> list[str]:
-    """Return the columns that a tiled manager keeps in tiles, in their order within one (TiledStMan.cc, setup)."""
-    hypercolumns = table.getdesc().get("_define_hypercolumn_", {})
-    defined = hypercolumns.get(info["NAME"], {}).get("HCdatanames")
-    data = [name for name in (columns if defined is None else defined) if name in columns]
-    return sorted(data, key=lambda name: -ITEM_BYTES.get(TYPES[_type(descriptions, name)], 0))
-
-
-def _type(descriptions: Mapping[str, Any], name: str) -> str:
-    return str(descriptions[name]["valueType"])
-
-
-def _check_agrees(found: TsmHeader, info: Mapping[str, Any], header: TableHeader, n_rows: int) -> None:
-    """Compare what was read from a header with what casacore tells of it."""
-    if found.n_rows != n_rows:
-        raise MalformedRecord(
-            f"the table is incomplete: expected {n_rows} rows, found {found.n_rows} in table.f{info['SEQNR']}",
-            hint=COPY_AGAIN,
-        )
-    told = [
-        (tuple(map(int, cube["CubeShape"])), tuple(map(int, cube["TileShape"])))
-        for cube in info["SPEC"]["HYPERCUBES"].values()
-    ]
-    read = [(cube.shape, cube.tile) for cube in found.cubes if cube.shape]
-    if sorted(told) != sorted(read) or found.little_endian != header.little_endian:
-        raise MalformedRecord(
-            f"table.f{info['SEQNR']}: expected the hypercubes {told[:3]}, found {read[:3]}", hint=COPY_AGAIN
-        )
-
-
-def _group(
-    folder: Folder, info: Mapping[str, Any], manager: str, found: TsmHeader, types: Sequence[str]
-) -> tuple[Group, RowMap]:
-    if manager == "TiledCellStMan":
-        cubes, rows = _cells_as_cubes(found)
-    else:
-        cubes = [cube for cube in found.cubes if cube.shape]
-        numbers = np.cumsum([bool(cube.shape) for cube in found.cubes]) - 1
-        rows = RowMap(found.first, np.where(found.cube < 0, -1, numbers[found.cube]), found.position)
-    axes = _cell_axes(info, cubes, manager)
-    if manager == "TiledDataStMan" and len(rows.first):
-        rows = RowMap(rows.first, rows.cube, rows.place * _rows_before_last(cubes, axes)[rows.cube])
-    paths = [f"table.f{info['SEQNR']}_TSM{cube.file}" for cube in cubes]
-    placed = tuple(
-        (folder.numbers.get(path, -1), cube.offset, cube.shape, cube.tile)
-        for path, cube in zip(paths, cubes, strict=True)
-    )
-    group = Group(manager, tuple(types), axes, placed)
-    _check_whole(folder, paths, group, rows)
-    if len(rows.first) == 1 and rows.first[0] == 0 and rows.cube[0] >= 0 and manager != "TiledCellStMan":
-        return Group(manager, tuple(types), axes, placed, int(rows.cube[0]), int(rows.place[0])), rows
-    return Group(manager, tuple(types), axes, placed, fields=0, by_offset=manager == "TiledCellStMan"), rows
-
-
-def _cells_as_cubes(found: TsmHeader) -> tuple[list[TsmCube], RowMap]:
-    """Each cell is a cube of its own: keep one for each shape, with an axis of rows, and where each row's begins."""
-    kinds: dict[tuple[Any, ...], int] = {}
-    numbers, offsets = [], []
-    for cube in found.cubes:
-        if not cube.shape:
-            numbers.append(-1)
-            offsets.append(0)
-            continue
-        kind = (cube.file, (*cube.shape, 1), (*cube.tile, 1))
-        numbers.append(kinds.setdefault(kind, len(kinds)))
-        offsets.append(cube.offset)
-    cubes = [TsmCube(file, 0, shape, tile) for file, shape, tile in kinds]
-    rows = RowMap(found.first, np.array(numbers, np.int64), np.array(offsets, np.int64))
-    return cubes, rows
-
-
-def _cell_axes(info: Mapping[str, Any], cubes: Sequence[TsmCube], manager: str) -> int:
-    if not cubes:
-        return 0
-    if manager == "TiledDataStMan":
-        return len(next(iter(info["SPEC"]["HYPERCUBES"].values()))["CellShape"])
-    return len(cubes[0].shape) - 1
-
-
-def _rows_before_last(cubes: Sequence[TsmCube], axes: int) -> NDArray[np.int64]:
-    return np.array([np.prod(cube.shape[axes:-1], dtype=np.int64) for cube in cubes], np.int64)
-
-
-def _check_whole(folder: Folder, paths: Sequence[str], group: Group, rows: RowMap) -> None:
-    """Raise MalformedRecord where a file of tiles is missing, or ends too early."""
-    for number in np.unique(rows.cube[rows.cube >= 0]).tolist():
-        cube, size = group.hypercubes[number], folder.object(paths[number]).size
-        stop = cube.stop
-        if group.manager == "TiledCellStMan":
-            stop = int(rows.place[rows.cube == number].max()) + cube.layer_bytes
-        if size < stop:
-            raise MalformedRecord(
-                f"{paths[number]}: tiles are truncated: expected {stop} bytes, found {size}",
-                hint="Copy the file again.",
-            )

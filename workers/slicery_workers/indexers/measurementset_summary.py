@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from slicery.decoders.measurementset_layout import Layout
 from slicery_service.errors import MalformedRecord
+from slicery_workers.indexers.measurementset_aipsio import COPY_AGAIN
 from slicery_workers.indexers.measurementset_folder import Folder
-from slicery_workers.indexers.measurementset_headers import COPY_AGAIN
+from slicery_workers.indexers.measurementset_keys import Keys
 from slicery_workers.indexers.measurementset_structure import Structure, Table, opened, told_as_problems
 
 REQUIRED = ("ANTENNA", "DATA_DESCRIPTION", "FIELD", "OBSERVATION", "POLARIZATION", "SPECTRAL_WINDOW")
@@ -22,11 +23,14 @@ MOST_LISTED = 200
 MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
 
 JsonObject = dict[str, Any]
+Tell = Callable[[str], None]
+"""Called with what is being read."""
 
 
-def open_subtables(folder: Folder, root: Path) -> None:
+def open_subtables(folder: Folder, root: Path, tell: Tell) -> None:
     """Open all sub-tables that there are; MalformedRecord where one is not whole."""
     for name in sorted(folder.tables):
+        tell(f"the sub-table {name}")
         with told_as_problems(f"the sub-table {name}"):
             opened(root / name).close()
 
@@ -48,23 +52,20 @@ def check_named(table: Table, folder: Folder) -> None:
             )
 
 
-def summarize(
-    table: Table, structure: Structure, layout: Layout, keys: Mapping[str, NDArray[Any]]
-) -> JsonObject:
+def summarize(table: Table, structure: Structure, layout: Layout, keys: Keys, tell: Tell) -> JsonObject:
     """Return the summary of a dataset."""
-    times = keys["times"]
-    pairs = np.unique(keys["antenna1"].astype(np.int64) << 32 | keys["antenna2"].astype(np.int64))
+    times, others = keys.times, _Subtables(table, tell)
     return {
-        "telescope": _texts(table, "OBSERVATION", "TELESCOPE_NAME"),
-        "observers": _texts(table, "OBSERVATION", "OBSERVER"),
-        "fields": _fields(table),
-        "spectral_windows": _spectral_windows(table),
-        "data_descriptions": _data_descriptions(table),
-        "antennas": _antennas(table),
+        "telescope": others.texts("OBSERVATION", "TELESCOPE_NAME"),
+        "observers": others.texts("OBSERVATION", "OBSERVER"),
+        "fields": _fields(others),
+        "spectral_windows": _spectral_windows(others),
+        "data_descriptions": _data_descriptions(others),
+        "antennas": _antennas(others),
         "time_span": [iso(times[0]), iso(times[-1])] if len(times) else None,
         "n_rows": structure.n_rows,
         "n_times": len(times),
-        "n_baselines": len(pairs),
+        "n_baselines": len(keys.pairs),
         "columns": _columns(structure, layout),
         "left_out": [
             {"name": name, "manager": structure.managers.get(name), "why": why}
@@ -94,8 +95,8 @@ def _columns(structure: Structure, layout: Layout) -> list[JsonObject]:
     ]
 
 
-def _fields(table: Table) -> list[JsonObject]:
-    names, directions = _column(table, "FIELD", "NAME"), _cells(table, "FIELD", "PHASE_DIR")
+def _fields(others: _Subtables) -> list[JsonObject]:
+    names, directions = others.column("FIELD", "NAME"), others.cells("FIELD", "PHASE_DIR")
     return [
         {"name": str(name), "direction": _radians(direction)}
         for name, direction in zip(names[:MOST_LISTED], directions, strict=False)
@@ -107,9 +108,9 @@ def _radians(direction: Any) -> list[float] | None:
     return [float(each) for each in found] if len(found) == 2 and np.isfinite(found).all() else None
 
 
-def _spectral_windows(table: Table) -> list[JsonObject]:
-    frequencies = _cells(table, "SPECTRAL_WINDOW", "CHAN_FREQ")
-    names = [str(each) for each in _column(table, "SPECTRAL_WINDOW", "NAME")]
+def _spectral_windows(others: _Subtables) -> list[JsonObject]:
+    frequencies = others.cells("SPECTRAL_WINDOW", "CHAN_FREQ")
+    names = [str(each) for each in others.column("SPECTRAL_WINDOW", "NAME")]
     windows = []
     for number, found in enumerate(frequencies):
         finite = found[np.isfinite(found)] if found is not None else np.zeros(0)
@@ -123,35 +124,44 @@ def _spectral_windows(table: Table) -> list[JsonObject]:
     return windows
 
 
-def _data_descriptions(table: Table) -> list[JsonObject]:
-    windows = _column(table, "DATA_DESCRIPTION", "SPECTRAL_WINDOW_ID")
-    polarizations = _column(table, "DATA_DESCRIPTION", "POLARIZATION_ID")
+def _data_descriptions(others: _Subtables) -> list[JsonObject]:
+    windows = others.column("DATA_DESCRIPTION", "SPECTRAL_WINDOW_ID")
+    polarizations = others.column("DATA_DESCRIPTION", "POLARIZATION_ID")
     pairs = zip(windows, polarizations, strict=True)
     return [{"spectral_window": int(window), "polarization": int(other)} for window, other in pairs]
 
 
-def _antennas(table: Table) -> JsonObject:
-    names = [str(each) for each in _column(table, "ANTENNA", "NAME")]
+def _antennas(others: _Subtables) -> JsonObject:
+    names = [str(each) for each in others.column("ANTENNA", "NAME")]
     return {"count": len(names), "names": names[:MOST_LISTED]}
 
 
-def _texts(table: Table, subtable: str, column: str) -> list[str]:
-    return [each for each in dict.fromkeys(str(each) for each in _column(table, subtable, column)) if each]
+@dataclass(frozen=True)
+class _Subtables:
+    """The sub-tables that a main table names."""
 
+    table: Table
+    tell: Tell
 
-def _cells(table: Table, subtable: str, column: str) -> list[Any]:
-    def read(found: Table) -> list[Any]:
-        rows = range(min(MOST_LISTED, found.nrows()))
-        return [found.getcell(column, row) if found.iscelldefined(column, row) else None for row in rows]
+    def texts(self, subtable: str, column: str) -> list[str]:
+        """Return the distinct texts of a column that are not empty."""
+        return [each for each in dict.fromkeys(str(each) for each in self.column(subtable, column)) if each]
 
-    return list(_with(table, subtable, read))
+    def cells(self, subtable: str, column: str) -> list[Any]:
+        """Return the first cells of a column, None for those that hold nothing."""
 
+        def read(found: Table) -> list[Any]:
+            rows = range(min(MOST_LISTED, found.nrows()))
+            return [found.getcell(column, row) if found.iscelldefined(column, row) else None for row in rows]
 
-def _column(table: Table, subtable: str, column: str) -> Any:
-    return _with(table, subtable, lambda found: found.getcol(column) if found.nrows() else [])
+        return list(self._read(subtable, read))
 
+    def column(self, subtable: str, column: str) -> Any:
+        """Return the values of a column."""
+        return self._read(subtable, lambda found: found.getcol(column) if found.nrows() else [])
 
-def _with(table: Table, subtable: str, read: Callable[[Table], Any]) -> Any:
-    path = table.getkeyword(subtable).removeprefix("Table: ")
-    with told_as_problems(f"the sub-table {subtable}"), opened(path) as found:
-        return read(found)
+    def _read(self, subtable: str, read: Callable[[Table], Any]) -> Any:
+        path = self.table.getkeyword(subtable).removeprefix("Table: ")
+        self.tell(f"the sub-table {subtable}")
+        with told_as_problems(f"the sub-table {subtable}"), opened(path) as found:
+            return read(found)

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import math
-import threading
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import rasterio
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.io import MemoryFile
 
+from slicery.decoders.geotiff import opened
+from slicery.decoders.geotiff_window import UNREADABLE, told
 from slicery_service.byterange import ByteRange
 from slicery_service.errors import MalformedRecord
 from slicery_service.raster_index import Level, Raster
@@ -24,19 +20,6 @@ from slicery_workers.tables import SourceObject
 
 MOST_LISTED = 100
 """Bands whose names a summary has."""
-
-_QUIET = threading.Lock()
-
-
-@contextmanager
-def opened(content: bytes) -> Iterator[Any]:
-    """Open a TIFF in memory with rasterio."""
-    with rasterio.Env(GDAL_PAM_ENABLED="NO", CPL_LOG_ERRORS="OFF"), MemoryFile(content) as file:
-        with _QUIET, warnings.catch_warnings():  # filters of warnings are the process's own
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            image = file.open(driver="GTiff")
-        with image:
-            yield image
 
 
 def file_of(source: SourceObject, raster: Raster, level: Level, units: Int64Array) -> bytes:
@@ -57,9 +40,9 @@ def facts_of(source: SourceObject, raster: Raster) -> tuple[dict[str, Any], Any,
             facts = _facts(image, raster)
             _check_place(source.key, [*facts["transform"], *facts["bounds"]])
             return facts, image.crs, tuple(facts["transform"])
-    except RasterioError as exc:
+    except UNREADABLE as exc:
         raise MalformedRecord(
-            f"{source.key}: GDAL cannot read this kind of TIFF: {exc}",
+            f"{source.key}: GDAL cannot read this kind of TIFF: {told(exc)}",
             hint="See whether gdalinfo reads it; write it again with gdal_translate -of COG.",
         ) from exc
 

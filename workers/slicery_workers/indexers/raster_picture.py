@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from rasterio.enums import ColorInterp, Resampling
-from rasterio.errors import RasterioError
 
+from slicery.decoders.geotiff import opened
+from slicery.decoders.geotiff_window import UNREADABLE
 from slicery_service.raster_index import Level, Raster
 from slicery_service.record_index import Int64Array
 from slicery_service.wrapping.geotiff import pixels_of
-from slicery_workers.indexers.raster_facts import file_of, opened
+from slicery_workers.indexers.raster_facts import file_of
 from slicery_workers.tables import MOST_PICTURE_BYTES, Picture, SourceObject
 
 LONGEST_SIDES = (512, 384, 256, 128)
@@ -43,7 +44,7 @@ def thumbnail(source: SourceObject, raster: Raster) -> Picture | None:
     try:
         with opened(file_of(source, raster, level, present)) as image:
             picture = _image(image, level, pixels_of(level, present[None, :])[0])
-    except (RasterioError, MemoryError):  # tiles are first decoded by those who want them
+    except (*UNREADABLE, MemoryError):  # tiles are first decoded by those who want them
         return None
     content = _png(picture)
     if content is None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from llvmlite import ir
 from numba import njit
 from numba.core import types
 from numba.extending import intrinsic
@@ -56,6 +57,24 @@ def _loading(n_bits: int) -> Function:
     return generate
 
 
+def _found_byte(_context: Any, text: Any, at: Any, byte: Any) -> Any:  # noqa: ARG001
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        lane, zero = ir.IntType(8), ir.Constant(ir.IntType(32), 0)
+        wide = ir.VectorType(lane, LANES)
+        pointer = builder.bitcast(builder.gep(array.data, [arguments[1]]), wide.as_pointer())
+        nothing, everywhere = (
+            ir.Constant(wide, ir.Undefined),
+            ir.Constant(ir.VectorType(zero.type, LANES), None),
+        )
+        first = builder.insert_element(nothing, builder.trunc(arguments[2], lane), zero)
+        wanted = builder.shuffle_vector(first, nothing, everywhere)
+        found = builder.icmp_unsigned("==", builder.load(pointer, align=1), wanted)
+        return builder.bitcast(found, ir.IntType(LANES))
+
+    return types.uint64(text, types.int64, types.int64), generate
+
+
 def _lowest_bit(_context: Any, word: Any) -> Any:  # noqa: ARG001
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.cttz(arguments[0], context.get_constant(types.boolean, False))
@@ -75,6 +94,12 @@ word_at: Function = intrinsic(_word_at)
 
 byte_at: Function = intrinsic(_byte_at)
 """The byte at a place of a text; nobody checks the place."""
+
+LANES = 64
+"""Bytes that `found_byte` looks at."""
+
+found_byte: Function = intrinsic(_found_byte)
+"""A mask of LANES bits: which bytes of a text from a place on are a certain one; nobody checks the place."""
 
 lowest_bit: Function = intrinsic(_lowest_bit)
 """The number of zero bits below a word's lowest one; 64 where there is none."""

@@ -95,7 +95,9 @@ REFS = 37
 """What the first spectrum refers to: 2 * group, and 1 more in its scan."""
 MOST_REFS = 16
 N_FIRST_REFS = REFS + MOST_REFS
-STATE = N_FIRST_REFS + 1
+OWN_FLAGS, COMMON_FLAGS = N_FIRST_REFS + 1, N_FIRST_REFS + 2
+"""The flags of the spectrum that is read, and those that all spectra so far have in common."""
+STATE = COMMON_FLAGS + 1
 
 # Phases, contexts and statuses.
 BEFORE, IN_LIST, BEHIND = range(3)
@@ -107,8 +109,8 @@ MORE, FULL, FOUND_LIST, BAD_TAG, DOCTYPE, BAD_NUMBER, UNKNOWN_GROUP, INCOMPLETE,
 """Coordinates; five of each array: type, compression, offset, length, encoded length; and the spectrum's place."""
 N_COLUMNS = 14
 
-POSITIVE, NEGATIVE, CENTROID, PROFILE = 1, 2, 4, 8
-"""Flags that any spectrum or any of its groups sets."""
+POSITIVE, NEGATIVE, CENTROID, PROFILE, MS1, LEVEL_1 = 1, 2, 4, 8, 16, 32
+"""Flags that a spectrum or any of its groups sets."""
 TIC, LOWEST, HIGHEST = range(3)
 """Places in `reals`: a spectrum's total ion current, and the m/z range of all."""
 
@@ -211,7 +213,7 @@ def _enter(at, tag, state):  # type: ignore[no-untyped-def]
 @kernel
 def _begin_spectrum(place, state, reals):  # type: ignore[no-untyped-def]
     state[CONTEXT], state[SPECTRUM_AT] = _IN_SPECTRUM, place
-    state[HAS], state[N_REFS], state[Z] = 0, 0, 1
+    state[HAS], state[N_REFS], state[Z], state[OWN_FLAGS] = 0, 0, 1, 0
     state[MZ + A_TYPE] = state[INTENSITY + A_TYPE] = 0
     reals[TIC] = -1.0
 
@@ -230,6 +232,8 @@ def _end_spectrum(state, row):  # type: ignore[no-untyped-def]
     if state[N_SPECTRA] > 0 and state[N_REFS] != state[N_FIRST_REFS]:
         state[REFS_DIFFER] = 1
     state[N_FIRST_REFS] = state[N_REFS]
+    state[COMMON_FLAGS] = state[OWN_FLAGS] & (state[COMMON_FLAGS] if state[N_SPECTRA] > 0 else -1)
+    state[FLAGS] |= state[OWN_FLAGS]
     _write(state, row)
     state[N_SPECTRA] += 1
     state[CONTEXT] = _OUTSIDE
@@ -332,7 +336,11 @@ def _apply(term, text, a, b, state, reals):  # type: ignore[no-untyped-def]
             reals[LOWEST] = min(reals[LOWEST], value)
             reals[HIGHEST] = max(reals[HIGHEST], value)
     elif 1000127 <= term <= 1000130:
-        state[FLAGS] |= (CENTROID, PROFILE, NEGATIVE, POSITIVE)[term - 1000127]
+        state[OWN_FLAGS] |= (CENTROID, PROFILE, NEGATIVE, POSITIVE)[term - 1000127]
+    elif term == 1000579:
+        state[OWN_FLAGS] |= MS1
+    elif term == 1000511 and integer(text, a, b) == (1, True):
+        state[OWN_FLAGS] |= LEVEL_1
     return True
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import struct
 import time
 from collections.abc import Iterator
@@ -24,6 +25,9 @@ SAMPLES: dict[str, tuple[bytes, ...]] = {
     ),
 }
 """A little of each format; each kind of field, so that no kernel is left out."""
+
+LINES = b"".join(b"%d\n" % (number**3 % 1_000_003) for number in range(60_000))
+"""Text whose gzip has several blocks, and is long enough to be cut."""
 
 _LAS = b"LASF" + bytes(20) + b"\1\2" + bytes(68) + struct.pack("<HIIBHII", 227, 227, 0, 0, 20, 1, 1)
 _LAS += bytes(16) + struct.pack("<12d", 1, 1, 1, *(0,) * 9) + bytes(20)
@@ -50,6 +54,9 @@ def compile_kernels() -> Iterator[tuple[str, float]]:
                 index_bytes(sample, form, options=options)
                 index_bytes(sample, form, options=options, stretch=max(1, len(sample) // 2))
         yield form, time.perf_counter() - began
+    began = time.perf_counter()
+    index_bytes(gzip.compress(LINES), "text")
+    yield "gzip", time.perf_counter() - began
     for form, objects in TABLES.items():
         began = time.perf_counter()
         TableDataset.of(form, objects)

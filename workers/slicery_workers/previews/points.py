@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from slicery import loading
 from slicery.ticket import RecordSpan, Ticket, TicketFile
 from slicery_service.wrapping.parts import SliceFile
+from slicery_service.wrapping.point_header import CLASSES
 from slicery_workers.previews import statistics
 from slicery_workers.previews.content import Column, Content
 from slicery_workers.previews.sampling import Indexed, Place, Sample, Source, Spent
@@ -28,11 +29,6 @@ COORDINATES = ("x", "y", "z")
 LEFT_OUT = {"X", "Y", "Z", "bit_fields", "raw_classification", "classification_flags"}
 COUNTED = ("classification", "return_number", "number_of_returns", "point_source_id", "scanner_channel")
 MEASURED = ("z", "intensity", "gps_time", "scan_angle", "scan_angle_rank", "red", "green", "blue", "nir")
-CLASSES = {0: "never classified", 1: "unclassified", 2: "ground", 3: "low vegetation", 4: "medium vegetation",
-           5: "high vegetation", 6: "building", 7: "noise", 8: "key point", 9: "water", 10: "rail", 11: "road",
-           12: "overlap", 17: "bridge", 18: "high noise"}  # fmt: skip
-"""Standard classes (LAS 1.4 R15, table 17)."""
-
 _NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 Values = dict[str, NDArray[Any]]

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-NEWLINE = 10
+from slicery_workers.kernels.lines import NEWLINE, Newlines
+
 RETURN = 13
 
 Int64Array = NDArray[np.int64]
@@ -64,6 +65,7 @@ class LineTable:
         self._start: int | None = 0 if whole else None
         self._lead = NEWLINE
         self._last = NEWLINE
+        self._newlines = Newlines()
 
     @property
     def line_start(self) -> int:
@@ -76,7 +78,7 @@ class LineTable:
             return Lines.none()
         if self._start == self.position:
             self._lead = int(block[0])
-        ends = np.flatnonzero(block == NEWLINE)
+        ends = self._newlines.of(block)
         lines = self._lines(block, ends) if len(ends) else Lines.none()
         if len(ends):
             self._start = self.position + int(ends[-1]) + 1

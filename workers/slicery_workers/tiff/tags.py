@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from slicery_service.raster_index import Tag
 from slicery_service.wrapping.geotiff import PIXEL_SCALE, RPC, TIE_POINTS, TRANSFORMATION, scaled_georeference
-from slicery_workers.tiff.directories import TYPES, Entry, TiffFile
+from slicery_service.wrapping.tiff import DOUBLE
+from slicery_workers.tiff.directories import RATIONALS, TYPES, Entry, TiffFile
 from slicery_workers.tiff.images import TiffImage
 
 GEO_KEYS, GEO_DOUBLES, GEO_TEXT, GDAL_METADATA, GDAL_NODATA = 34735, 34736, 34737, 42112, 42113
-GEOREFERENCES = (PIXEL_SCALE, TIE_POINTS, TRANSFORMATION, RPC)
+GEOREFERENCES = {PIXEL_SCALE: 2, TIE_POINTS: 6, TRANSFORMATION: 16, RPC: 92}
+"""Tags of place, and how many numbers each has at least; with fewer GDAL passes them over, and so do slices."""
 OF_THE_RASTER = (*GEOREFERENCES, GEO_KEYS, GEO_DOUBLES, GEO_TEXT, GDAL_METADATA, GDAL_NODATA)
 """Tags that an overview takes from the full resolution, and a mask does without."""
 
@@ -30,6 +32,9 @@ MOST_INLINE = 2 << 10
 """Bytes of tags that are always sent inline; ten thousand tickets then take 27 MB of JSON."""
 MOST_FETCHED = 2
 """Tags of a slice that are fetched, at most: a slice costs two requests besides its tiles."""
+
+RASTER_TYPE, IS_POINT = 1025, 2
+"""The key that says whether coordinates are of a pixel's corner or centre, and its value for the centre."""
 
 _LONG_INTEGERS = {16: 4, 17: 9, 18: 13}
 _POINTER_TYPES = (13, 18)
@@ -74,13 +79,32 @@ def _tags(tiff: TiffFile, image: TiffImage, codes: Sequence[int]) -> list[Tag]:
         entry = image.directory.entries[code]
         value = tiff.value(image.directory, entry)
         tag = Tag(code, entry.type, entry.count, entry.size, value, entry.at)
-        if code == GDAL_METADATA:
+        if code in GEOREFERENCES:
+            tag = _in_doubles(tiff, tag)
+        elif code == GDAL_METADATA:
             tag = _without_statistics(tag)
         elif entry.type in _LONG_INTEGERS:
             tag = _classic(tiff, entry, value)
         if tag.size:
             found.append(tag)
-    return found
+    return _placed(found)
+
+
+def _in_doubles(tiff: TiffFile, tag: Tag) -> Tag:
+    """Write the numbers of a tag of place as the type that they should have; none where there are too few."""
+    numbers = np.frombuffer(tag.value or b"", tiff.order + TYPES[tag.type])
+    if tag.type in RATIONALS or numbers.dtype.kind == "S" or len(numbers) < GEOREFERENCES[tag.code]:
+        return Tag(tag.code, DOUBLE, 0, 0, b"")
+    value = numbers.astype(tiff.order + TYPES[DOUBLE]).tobytes()
+    return Tag(tag.code, DOUBLE, len(numbers), len(value), value)
+
+
+def _placed(tags: list[Tag]) -> list[Tag]:
+    """Leave out a pixel's size where no point says what it is counted from: then GDAL takes no place at all."""
+    codes = {tag.code for tag in tags}
+    if PIXEL_SCALE not in codes or TIE_POINTS in codes:
+        return tags
+    return [tag for tag in tags if tag.code not in (PIXEL_SCALE, TRANSFORMATION)]
 
 
 def _without_statistics(tag: Tag) -> Tag:
@@ -112,12 +136,23 @@ def _scaled(tiff: TiffFile, tags: dict[int, Tag], scale: tuple[float, float]) ->
         for code in GEOREFERENCES
         if code in tags
     }
-    scaled = scaled_georeference(numbers, scale)
+    scaled = scaled_georeference(numbers, scale, is_point=_is_point(tiff, tags.get(GEO_KEYS)))
     others = [tag for code, tag in tags.items() if code not in GEOREFERENCES]
     return [
         *others,
-        *(Tag(code, 12, len(own), own.nbytes, own.astype(dtype).tobytes()) for code, own in scaled.items()),
+        *(
+            Tag(code, DOUBLE, len(own), own.nbytes, own.astype(dtype).tobytes())
+            for code, own in scaled.items()
+        ),
     ]
+
+
+def _is_point(tiff: TiffFile, keys: Tag | None) -> bool:
+    """Tell whether coordinates are of a pixel's centre: each GeoKey is four numbers (GeoTIFF 1.1 §7.1.2)."""
+    numbers = np.frombuffer(keys.value or b"" if keys else b"", tiff.order + "u2").tolist()
+    return any(
+        numbers[at] == RASTER_TYPE and numbers[at + 3] == IS_POINT for at in range(4, len(numbers) - 3, 4)
+    )
 
 
 def _shortened(tags: list[Tag]) -> list[Tag]:

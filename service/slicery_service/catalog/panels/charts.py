@@ -112,7 +112,7 @@ def _histogram(found: JsonObject, of: str) -> Chart:
         if n
     ]
     least, median, greatest = (told(found[name]) for name in ("least", "median", "greatest"))
-    left, right = _ends(edges, told)
+    left, right = _days(edges) if times else _ends(edges, told)
     missing = f", {found['n_missing']:,} without a value" if found.get("n_missing") else ""
     label = f"{found['title']}, {of}: from {least} to {greatest}, half of them up to {median}{missing}"
     facts = [("least", least), ("median", median), ("greatest", greatest)]
@@ -144,6 +144,16 @@ def _ends(edges: Sequence[float], told: Callable[[float], str]) -> tuple[str, st
     is_single = edges[1] - edges[0] == 1 and not float(edges[0]).is_integer()
     shift = 0.5 if is_single else 0.0
     return told(edges[0] + shift), told(edges[-1] - shift)
+
+
+def _days(edges: Sequence[float]) -> tuple[str, str]:
+    """Return the ends of an axis of times, as short as they can be told apart."""
+    first, last = edges[0], edges[-1]
+    shift = 0 if last - first < 2 * DAY_SECONDS else 10
+    told = [_moment(each) for each in (first, last)]
+    if shift:
+        return told[0][:shift], told[1][:shift]
+    return told[0][5:] or told[0], told[1][5:] or told[1]
 
 
 def _bin(low: float, high: float, told: Callable[[float], str], whole: bool) -> str:

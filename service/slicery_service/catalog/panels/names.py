@@ -24,8 +24,8 @@ def columns(view: JsonObject) -> Context | None:
             "type": str(each.get("type", "")),
             "nulls": each.get("nulls"),
             "filled": _percent(each.get("nulls"), total),
-            "min": each.get("min"),
-            "max": each.get("max"),
+            "min": _value(each.get("min")),
+            "max": _value(each.get("max")),
         }
         for each in found[:MOST_ROWS]
     ]
@@ -68,6 +68,10 @@ def _lengths(found: list[Any], member: str, unit: str, total: int | None) -> Con
         for row, value in zip(rows, values, strict=True)
     ]
     return {"rows": shown, "unit": unit, "n_more": max(0, (total or len(found)) - len(shown))}
+
+
+def _value(value: Any) -> Any:
+    return ("true" if value else "false") if isinstance(value, bool) else value
 
 
 def _percent(missing: int | None, total: int) -> float | None:

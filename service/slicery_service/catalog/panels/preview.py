@@ -90,7 +90,10 @@ def lines(view: JsonObject) -> Context | None:
 def problem(view: JsonObject) -> Context | None:
     """Return the words why there is no preview, or not all of it."""
     found = view["preview"]
-    return {"problem": found["problem"], "awaited": found["awaited"]} if found["problem"] else None
+    told = found["problem"]
+    if not told and view["records"]["count"] == 0:
+        told = f"the dataset holds no {words.many(view['records']['unit'] or 'record')}"
+    return {"problem": told, "awaited": found["awaited"]} if told else None
 
 
 def quality_class(code: float) -> int:

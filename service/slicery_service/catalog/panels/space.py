@@ -7,11 +7,7 @@ from typing import Any
 
 from slicery_service.catalog.panels.charts import Chart, Row, chart_of
 from slicery_service.models import JsonObject
-
-CLASSES = {0: "never classified", 1: "unclassified", 2: "ground", 3: "low vegetation", 4: "medium vegetation",
-           5: "high vegetation", 6: "building", 7: "noise", 8: "key point", 9: "water", 10: "rail", 11: "road",
-           12: "overlap", 17: "bridge deck", 18: "high noise"}  # fmt: skip
-"""Standard classes (LAS 1.4 R15, table 17)."""
+from slicery_service.wrapping.point_header import CLASSES
 
 Context = Mapping[str, Any]
 Ring = Sequence[Sequence[float]]

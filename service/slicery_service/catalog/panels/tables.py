@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from slicery_service.catalog.panels.facts import told
+from slicery_service.catalog.panels.facts import label_of, told_of
 from slicery_service.models import JsonObject
 
 MOST_ROWS = 100
@@ -19,7 +19,7 @@ def tables(view: JsonObject) -> Context | None:
     found = [
         {"title": name.replace("_", " ").capitalize(), **_table(rows)}
         for name, rows in view["summary"].items()
-        if is_table(rows)
+        if is_table(rows) and not (name == "types" and len(rows) == 1)
     ]
     return {"tables": found} if found else None
 
@@ -34,13 +34,13 @@ def _table(rows: Sequence[JsonObject]) -> JsonObject:
     names = list(
         dict.fromkeys(name for row in shown for name, value in row.items() if value not in (None, ""))
     )
-    names = names[:MOST_COLUMNS]
+    names = [name for name in names if not (name == "shape" and "shapes" in names)][:MOST_COLUMNS]
     return {
-        "names": [name.replace("_", " ") for name in names],
+        "names": list(map(label_of, names)),
         "rows": [list(_cells(row, names)) for row in shown],
         "n_more": len(rows) - len(shown),
     }
 
 
 def _cells(row: JsonObject, names: Iterable[str]) -> Iterable[str]:
-    return (told(row[name]) if row.get(name) not in (None, "") else "" for name in names)
+    return (told_of(name, row[name]) if row.get(name) not in (None, "") else "" for name in names)

@@ -1,4 +1,5 @@
 // What pages do beyond being read. Every page works without it; nothing here knows more than the server has told.
+import { bulk } from "./bulk.js";
 import { follow } from "./live.js";
 import { search } from "./search.js";
 import { registration } from "./register.js";
@@ -35,7 +36,7 @@ function copying() {
 function busyForms() {
   document.addEventListener("submit", (event) => {
     const button = event.target.querySelector("button:not([type])");
-    if (event.target.method !== "post" || !button) return;
+    if (event.target.method !== "post" || event.defaultPrevented || !button) return;
     // Behind the event, so that the button's own value is sent.
     setTimeout(() => (button.disabled = true));
   });
@@ -49,4 +50,5 @@ copying();
 busyForms();
 search();
 registration();
+bulk();
 follow();

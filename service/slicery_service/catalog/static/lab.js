@@ -1,5 +1,5 @@
 // The slice lab as one types: the server makes the page of what the form says, and what has changed is put in its place.
-const PAUSE_MILLISECONDS = 250;
+const PAUSE_MILLISECONDS = 120;
 
 const form = document.querySelector("[data-lab]");
 let timer, running;

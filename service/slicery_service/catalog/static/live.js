@@ -1,7 +1,9 @@
-// Follows what changes: the job of a dataset, the jobs of a page, the states of a list.
+// Follows what changes: the job of a dataset, a list, the states of what was registered together.
+import { forget, renew } from "./list.js";
 import { bytes, count, duration } from "./words.js";
 
 let sources = [];
+let renewedFor;
 
 /** Opens the streams that the present page wants; call it again when the page has changed. */
 export function follow() {
@@ -9,8 +11,8 @@ export function follow() {
   sources = [];
   if (document.hidden) return;
   oneJob();
-  jobs();
-  states();
+  list();
+  registered();
 }
 
 document.addEventListener("visibilitychange", follow);
@@ -45,21 +47,32 @@ function oneJob() {
   });
 }
 
-function jobs() {
-  const rows = [...document.querySelectorAll("[data-live-jobs] tr[data-active]")];
-  if (!rows.length) return;
-  const ids = rows.map((row) => `id=${encodeURIComponent(row.dataset.row)}`);
-  open(`/live/jobs?${ids.join("&")}`, {
-    jobs: (found) => {
-      for (const row of rows) {
-        const job = found[row.dataset.row];
-        if (job) showJob(row, job);
+function list() {
+  const shown = document.querySelector("[data-list]");
+  if (!shown) return;
+  forget();
+  open(shown.dataset.live, {
+    list: (now) => {
+      // Once for each version: what another process of the service shows may lag behind for some seconds.
+      if (now.version === shown.dataset.version || now.version === renewedFor) return;
+      renewedFor = now.version;
+      renew(follow);
+    },
+    states: (states) => showStates(shown, states),
+    jobs: (jobs) => {
+      for (const row of shown.querySelectorAll("tr[data-row]")) {
+        if (jobs[row.dataset.row]) showJob(row, jobs[row.dataset.row]);
       }
     },
-    end: (_, source) => {
-      source.close();
-      location.reload();
-    },
+  });
+}
+
+function registered() {
+  const table = document.querySelector("[data-live-states]");
+  const ids = [...(table?.querySelectorAll("[data-state]") ?? [])].map((each) => each.dataset.state).slice(-200);
+  if (!ids.length) return;
+  open(`/live/datasets?${ids.map((id) => `id=${encodeURIComponent(id)}`).join("&")}`, {
+    states: (states) => showStates(table, states),
   });
 }
 
@@ -70,29 +83,24 @@ function showJob(row, job) {
   };
   paint(row.querySelector(".state"), job.state);
   const bar = row.querySelector("progress");
-  bar.max = Math.max(job.bytes_total, 1);
-  bar.value = job.bytes_done;
+  if (bar) {
+    bar.max = Math.max(job.bytes_total, 1);
+    bar.value = job.bytes_done;
+  }
   set("bytes", `${bytes(job.bytes_done)} of ${bytes(job.bytes_total)}`);
   set("speed", job.bytes_per_second ? `${bytes(job.bytes_per_second)}/s` : "–");
   set("time", job.seconds_left === null ? duration(job.seconds) : `${duration(job.seconds_left)} left`);
   set("position", job.position ? `number ${job.position} in the queue` : "");
 }
 
-function states() {
-  const table = document.querySelector("[data-live-states]");
-  const shown = [...(table?.querySelectorAll("[data-state]") ?? [])];
-  if (!shown.length) return;
-  const ids = shown.slice(0, 200).map((each) => `id=${encodeURIComponent(each.dataset.state)}`);
-  open(`/live/datasets?${ids.join("&")}`, {
-    states: (found) => {
-      for (const each of shown) {
-        const now = found[each.dataset.state];
-        paint(each, now ? now.state : "deleted", now?.percent ?? null);
-        const cell = now && table.querySelector(`[data-records="${CSS.escape(each.dataset.state)}"]`);
-        if (cell && now.records !== null) cell.textContent = count(now.records, now.unit);
-      }
-    },
-  });
+function showStates(table, states) {
+  for (const badge of table.querySelectorAll("[data-state]")) {
+    const now = states[badge.dataset.state];
+    if (!now) continue;
+    paint(badge, now.state, now.percent);
+    const cell = table.querySelector(`[data-records="${CSS.escape(badge.dataset.state)}"]`);
+    if (cell && now.records !== null) cell.textContent = count(now.records, now.unit);
+  }
 }
 
 function paint(badge, state, percent = null) {

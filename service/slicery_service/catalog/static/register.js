@@ -24,7 +24,7 @@ export function registration() {
 
   document.querySelector("[data-browse]").addEventListener("click", async (event) => {
     const link = event.target.closest("a");
-    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    if (!link || link.dataset.known !== undefined || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     if (link.dataset.add !== undefined) {
       const lines = uris.value.split("\n").map((line) => line.trim()).filter(Boolean);
@@ -32,13 +32,23 @@ export function registration() {
       uris.value = lines.join("\n");
       return look();
     }
-    const place = new URLSearchParams({ source: link.dataset.place, at: link.dataset.at ?? "", uri: uris.value });
-    const html = await fragment(`/register/browse?${place}`);
+    const { place: source, at = "", more = "" } = link.dataset;
+    const html = await fragment(`/register/browse?${new URLSearchParams({ source, at, more, uri: uris.value })}`);
     if (html === null) return;
     const panel = document.querySelector("[data-browse]");
+    if (more) return append(panel, html);
     panel.innerHTML = html;
     panel.querySelector(".entries a, .path a")?.focus();
   });
+}
+
+// The next entries stand behind those that are shown; the first of them has the focus.
+function append(panel, html) {
+  const found = new DOMParser().parseFromString(html, "text/html");
+  const entries = [...found.querySelectorAll(".entries > li")];
+  panel.querySelector(".entries").append(...entries);
+  panel.querySelector(".more").replaceWith(found.querySelector(".more"));
+  (entries[0]?.querySelector("a") ?? panel.querySelector(".path a")).focus();
 }
 
 async function fragment(url, signal) {

@@ -1,4 +1,5 @@
 // Search as one types: the server makes the results, here they are only put in their place.
+import { forget } from "./list.js";
 import { follow } from "./live.js";
 
 const PAUSE_MILLISECONDS = 150;
@@ -11,11 +12,11 @@ export function search() {
     const fields = [...new FormData(form)].filter(([name, value]) => value && !(name === "sort" && value === "newest"));
     const url = fields.length ? `/?${new URLSearchParams(fields)}` : "/";
     running?.abort();
+    forget();
     running = new AbortController();
     try {
       const answer = await fetch(url, { headers: { "X-Fragment": "results" }, signal: running.signal });
       if (answer.status === 401) return location.assign(url);
-      if (!answer.ok) return;
       document.querySelector("[data-results]").innerHTML = await answer.text();
     } catch (error) {
       if (error.name !== "AbortError") throw error;
