@@ -119,6 +119,7 @@ class TestTheListOfDatasets:
         page.goto(f"/?q={mark}")
         expect(page.locator(".state")).to_have_text("indexed", timeout=SOON)
         row = page.locator("tbody tr")
+        row.first.hover()
         add("second")
         notice = page.get_by_role("button", name="The list has changed")
         for step in range(100):

@@ -145,8 +145,15 @@ def test_lines_are_numbered_from_0(page: Page, of_formats: dict[str, str]) -> No
     expect(lines.first).to_have_text("2026-01-01 station 0 ok")
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(
+    ("width", "theme"),
+    [
+        (1280, "light"),
+        (390, "dark"),
+        pytest.param(1280, "dark", marks=pytest.mark.exhaustive),
+        pytest.param(390, "light", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_pages_of_all_formats_are_accessible_and_fit(
     new_context: Callable[..., BrowserContext], of_formats: dict[str, str], theme: Any, width: int
 ) -> None:

@@ -123,7 +123,7 @@ class TestWhatFollows:
     ) -> None:
         reads = sample.make_reads(60_000)
         mark = secrets.token_hex(4)
-        large = client.register(put(f"large/{mark}.fastq.gz", reads * 12), name=f"Large {mark}")
+        large = client.register(put(f"large/{mark}.fastq.gz", reads * 40), name=f"Large {mark}")
         waiting = [client.register(put(f"large/{mark}-{n}.fastq.gz", reads)) for n in range(5)]
         page.goto("/jobs")
         last = page.locator(f"tr:has(a[href='/datasets/{waiting[-1].id}'])")
@@ -137,7 +137,7 @@ class TestWhatFollows:
             expect(last).to_contain_text(re.compile(rf"number [1-{place - 1}] in the queue"), timeout=60_000)
         expect(last.locator(".state")).to_have_text(re.compile("running|succeeded"), timeout=90_000)
         expect(row.locator(".state")).to_have_text("succeeded", timeout=120_000)
-        assert large.refresh().n_records == 12 * 60_000
+        assert large.refresh().n_records == 40 * 60_000
         for each in waiting:
             each.wait(90)
 

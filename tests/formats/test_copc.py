@@ -102,9 +102,8 @@ def test_points_that_are_rounded_out_of_their_node_come_exactly_once(side: float
 def test_cells_that_are_nodes_read_few_nodes_beside_them() -> None:
     las = cloud(20_000, point_format=6)
     plan = dataset(copc(las, levels=4)).plan({"name": "grid", "nx": 8, "ny": 8})
-    assert (
-        plan.n_records < 7.5 * 20_000
-    )  # 4.4 were it known that no point lies on a border; 11.3 with all neighbours
+    # It is 4.4 times where no point lies on a border of nodes, and 11.3 with all neighbours.
+    assert plan.n_records < 9 * 20_000
 
 
 @pytest.mark.parametrize("n_points", [0, 1, 3])
