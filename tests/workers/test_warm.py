@@ -61,7 +61,7 @@ def test_each_record_format_has_a_sample() -> None:
     assert set(SAMPLES) == {point.name for point in points if formats.get(point.name).kind == "records"}
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_nothing_is_left_to_be_compiled_by_jobs(tmp_path: Path) -> None:
     lines = run("-m", "slicery_workers", "--compile", cache=tmp_path).splitlines()
     assert [line.split()[0] for line in lines] == [*SAMPLES, "gzip", *TABLES]
