@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 from slicery import Client, Dataset
 
 from .lab_reading import session
+from .waiting import with_preview
 
 pytestmark = pytest.mark.stack
 
@@ -37,11 +37,7 @@ def register(client: Client, put: Callable[[str, bytes], str]) -> Register:
         for key, content in objects.items():
             at = put(prefix + key, content).removesuffix(key)
         dataset = client.register(at, **more).wait(60)
-        for _ in range(200):
-            if "being made" not in (dataset.preview()["problem"] or ""):
-                break
-            time.sleep(0.02)
-        return dataset
+        return with_preview(dataset)
 
     return make
 

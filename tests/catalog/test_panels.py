@@ -6,7 +6,6 @@ import gzip
 import json
 import random
 import secrets
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,6 +17,8 @@ from formats import manifest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from slicery import Client, Dataset
+
+from .waiting import with_preview
 
 pytestmark = pytest.mark.stack
 
@@ -35,11 +36,7 @@ def register(client: Client, put: showcase.Put) -> Register:
     def make(objects: dict[str, bytes], **more: Any) -> Dataset:
         uris = [put(prefix + key, content) for key, content in objects.items()]
         dataset = client.register(uris[0] if len(uris) == 1 else uris, **more).wait(60)
-        for _ in range(200):
-            if "being made" not in (dataset.preview()["problem"] or ""):
-                break
-            time.sleep(0.02)
-        return dataset
+        return with_preview(dataset)
 
     return make
 
