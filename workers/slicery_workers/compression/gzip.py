@@ -26,6 +26,8 @@ from slicery_workers.reader import ObjectReader
 Bytes = NDArray[np.uint8]
 
 BLOCK = 4 << 20
+_READER_SHARE = 2
+"""The reader leaves memory to the text, which is several times as long; inflate is slower than a store."""
 _INFLATE_PIECE = 16 << 10
 _ROW_BYTES = 80
 _PLACE_SPACING = 4 << 20
@@ -38,6 +40,7 @@ class GzipText:
     """
 
     def __init__(self, reader: ObjectReader, *, share: int = 1) -> None:
+        reader.lessen(_READER_SHARE)
         self._reader = reader
         self.budget = Budget(reader.size)
         self._block_bytes = BLOCK // share
