@@ -11,15 +11,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from isal import isal_zlib
 
-from slicery_service.compression import GZIP_MAGIC
 from slicery_workers.compression.header import header_size
+from slicery_workers.compression.inflate import is_member
 from slicery_workers.compression.members import TRAILER
 from slicery_workers.compression.window import ISAL_ERROR
 from slicery_workers.kernels.deflate import PADDING, find_block, scratch
@@ -35,7 +35,9 @@ _TOLERANCE = 64
 """Blocks are expected within a 64th of their usual distance."""
 _MOST_MISSES = 8
 _BATCH = 512 << 10
-_LONGEST_HEADER = 1 << 20
+_USUAL_HEADER, _LONGEST_HEADER = 512, 1 << 20
+_FIRST_FED = 16 << 10
+"""Bytes of a member that inflate gets at first, and twice as many each time: what it does not use, it copies."""
 _MOST_TEXT = 4 << 20
 _AHEAD = 2
 
@@ -134,20 +136,23 @@ class _Finder:
 
 def _inflated(reader: ObjectReader, stretches: Iterable[Stretch]) -> Iterator[Piece]:
     position, inflate, bits = _behind_header(reader, 0), isal_zlib.decompressobj(-15), -1
+    room = _FIRST_FED
     for stretch in stretches:
-        stop = stretch.start + len(stretch.data)
+        data, stop = memoryview(stretch.data), stretch.start + len(stretch.data)
         while position < stop:
-            for text in _texts(inflate, memoryview(stretch.data)[position - stretch.start :]):
+            fed = data[position - stretch.start :][:room]
+            for text in _texts(inflate, fed):
                 yield Piece(text, bits)
                 bits = -1
-            position = stop
+            position, room = position + len(fed), 2 * room
             if inflate.eof:
-                end = stop - len(inflate.unused_data) + TRAILER
-                more = reader.pread(end, end + len(GZIP_MAGIC)) == GZIP_MAGIC
+                end = position - len(inflate.unused_data) + TRAILER
+                more = is_member(reader, end)
                 yield Piece(b"", end=end, more=more)
                 if not more:
                     return
                 position, inflate = _behind_header(reader, end), isal_zlib.decompressobj(-15)
+                room = _FIRST_FED
         bits = stretch.bits if position == stop else -1
     raise NotInflated
 
@@ -167,10 +172,11 @@ def _texts(inflate: Any, data: memoryview | bytes) -> Iterator[bytes]:
 
 
 def _behind_header(reader: ObjectReader, offset: int) -> int:
-    try:
-        return offset + header_size(reader.pread(offset, offset + _LONGEST_HEADER))
-    except ValueError as exc:
-        raise NotInflated from exc
+    """Return where the deflate stream of a member begins; most headers are short, and members may be many."""
+    for longest in (_USUAL_HEADER, _LONGEST_HEADER):
+        with suppress(ValueError):
+            return offset + header_size(reader.pread(offset, offset + longest))
+    raise NotInflated
 
 
 def _batches(items: Iterable[T], most: int, size_of: Callable[[T], int]) -> Generator[list[T], None, None]:

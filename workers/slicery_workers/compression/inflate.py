@@ -45,7 +45,7 @@ def inflate_on(
         end = stream.position + TRAILER
         if tracker.finish(end) is None:
             raise unlike_trailer(reader, end, tracker)
-        if not _is_member(reader, end):
+        if not is_member(reader, end):
             check_padding(reader, end)
             return
         stream = _at_member(reader, end)
@@ -99,7 +99,8 @@ def _at_member(reader: ObjectReader, offset: int) -> _DeflateStream:
     return _DeflateStream(reader, offset + size, b"", b"")
 
 
-def _is_member(reader: ObjectReader, offset: int) -> bool:
+def is_member(reader: ObjectReader, offset: int) -> bool:
+    """Tell whether a member seems to begin at a byte."""
     return reader.pread(offset, offset + len(GZIP_MAGIC)) == GZIP_MAGIC
 
 
