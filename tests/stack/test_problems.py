@@ -93,14 +93,15 @@ def test_a_bad_object_fails_its_job_and_leaves_no_index(deployment: Deployment, 
 def test_a_failed_reindex_leaves_the_old_index_serving(deployment: Deployment) -> None:
     uri = deployment.put(LARGE, "again/reads.fastq")
     dataset = deployment.settled(deployment.register(uri)["id"])
-    before = deployment.rows("SELECT * FROM index_segment WHERE dataset_id = %s", dataset["id"])
+    before = set(deployment.rows("SELECT * FROM index_segment WHERE dataset_id = %s", dataset["id"]))
     deployment.put(LARGE[:-50], "again/reads.fastq")
     assert deployment.call("POST", f"/v1/datasets/{dataset['id']}/index").status == 202
     failed = deployment.settled(dataset["id"])
     assert failed["job"]["state"] == "failed"
     check(failed["job"]["error"], "malformed-record")
     assert failed["generation"] == 1
-    assert deployment.rows("SELECT * FROM index_segment WHERE dataset_id = %s", dataset["id"]) == before
+    after = set(deployment.rows("SELECT * FROM index_segment WHERE dataset_id = %s", dataset["id"]))
+    assert after == before
     assert deployment.rows("SELECT 1 FROM index_draft WHERE dataset_id = %s", dataset["id"]) == []
     deployment.put(LARGE, "again/reads.fastq")
     assert deployment.call("POST", f"/v1/datasets/{dataset['id']}/index").status == 202
@@ -152,9 +153,9 @@ def objects(deployment: Deployment) -> None:
 def test_what_cannot_be_registered_is_refused(
     deployment: Deployment, body: dict[str, Any], status: int, code: str
 ) -> None:
-    before = deployment.rows("SELECT count(*) FROM dataset")
+    before = set(deployment.rows("SELECT id FROM dataset"))
     check_answer(deployment.call("POST", "/v1/datasets", body), status, code)
-    assert deployment.rows("SELECT count(*) FROM dataset") == before
+    assert set(deployment.rows("SELECT id FROM dataset")) <= before
 
 
 @pytest.mark.slow
@@ -215,10 +216,11 @@ def indexed(deployment: Deployment) -> str:
 def test_a_strategy_that_does_not_fit_is_refused(
     deployment: Deployment, indexed: str, strategy: Any, code: str
 ) -> None:
-    before = deployment.rows("SELECT count(*) FROM partition")
+    partitions = "SELECT id FROM partition WHERE dataset_id = %s"
+    before = set(deployment.rows(partitions, indexed))
     answer = deployment.call("POST", f"/v1/datasets/{indexed}/partitions", {"strategy": strategy})
     check_answer(answer, 422, code)
-    assert deployment.rows("SELECT count(*) FROM partition") == before
+    assert set(deployment.rows(partitions, indexed)) <= before
 
 
 @pytest.mark.parametrize(
