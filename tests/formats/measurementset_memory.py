@@ -1,6 +1,6 @@
 """Index a MeasurementSet on disk as a worker does; print its rows, and the peaks of memory of both processes, in bytes.
 
-python tests/formats/measurementset_memory.py PATH
+In the folder `tests`: python -m formats.measurementset_memory PATH
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from slicery_service.table_index import segments_of
 from slicery_workers.indexers.measurementset import indexer
 from slicery_workers.reader import ObjectReader
 from slicery_workers.tables import SourceObject
+
+from .peak import peak_bytes
 
 
 class Stored(SourceObject):
@@ -46,9 +48,7 @@ def main() -> None:
     for each in found.objects:
         for segment in segments_of(each.tables, each.n_records):
             segment.to_payload()
-    peaks = [
-        resource.getrusage(who).ru_maxrss << 10 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    ]
+    peaks = [peak_bytes(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss << 10]
     sys.stdout.write(" ".join(map(str, [found.n_records, *peaks])) + "\n")
 
 

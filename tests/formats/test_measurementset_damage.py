@@ -109,8 +109,9 @@ def test_a_process_that_was_killed_is_not_the_datasets_fault(
 @pytest.mark.exhaustive
 def test_a_worker_takes_less_than_500_mb(tmp_path: Path) -> None:
     path = write_many(tmp_path / "many.ms", 4_000_000)
-    script = str(Path(__file__).with_name("measurementset_memory.py"))
-    done = subprocess.run([sys.executable, script, str(path)], check=True, capture_output=True, text=True)
+    command = [sys.executable, "-m", "formats.measurementset_memory", str(path)]
+    tests = Path(__file__).parents[1]
+    done = subprocess.run(command, cwd=tests, check=True, capture_output=True, text=True)
     n_rows, worker, child = (int(each) for each in done.stdout.split())
     assert n_rows == 4_000_000
     assert (worker < MOST_BYTES, child < MOST_BYTES) == (True, True), (worker, child)
