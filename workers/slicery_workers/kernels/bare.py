@@ -82,6 +82,13 @@ def _lowest_bit(_context: Any, word: Any) -> Any:  # noqa: ARG001
     return types.uint64(types.uint64), generate
 
 
+def _n_bits(_context: Any, word: Any) -> Any:  # noqa: ARG001
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
+
+    return types.uint64(types.uint64), generate
+
+
 def _swapped(_context: Any, word: Any) -> Any:  # noqa: ARG001
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.bswap(arguments[0])
@@ -103,6 +110,9 @@ found_byte: Function = intrinsic(_found_byte)
 
 lowest_bit: Function = intrinsic(_lowest_bit)
 """The number of zero bits below a word's lowest one; 64 where there is none."""
+
+n_bits: Function = intrinsic(_n_bits)
+"""How many bits of a word are set."""
 
 swapped: Function = intrinsic(_swapped)
 """A word with its bytes in the other order: then words compare as their texts do."""

@@ -1,4 +1,4 @@
-"""Find the bytes that end lines, 64 at a time."""
+"""Find the bytes that end lines, 64 at a time, and what is to be known of the lines between them."""
 
 from __future__ import annotations
 
@@ -7,29 +7,69 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from slicery_workers.kernels.bare import LANES, byte_at, found_byte, lowest_bit, outer
+from slicery_workers.kernels.bare import LANES, byte_at, found_byte, inner, lowest_bit, n_bits, outer
 
 NEWLINE = 10
+RETURN = 13
+AT, PLUS = ord("@"), ord("+")
 
 _ONE = np.uint64(1)
 
 
-class Newlines:
-    """Finds the newlines of blocks; keeps the room for their places."""
+def newlines_of(block: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return where newlines stand in a block (uint8, (n,), contiguous), in ascending order."""
+    places = np.empty(_count(block, len(block), NEWLINE), np.int64)
+    _find(block, len(block), NEWLINE, places)
+    return places
 
-    def __init__(self) -> None:
-        self._places = np.empty(0, np.int64)
 
-    def of(self, block: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """Return where newlines stand in a block (uint8, (n,), contiguous), in ascending order."""
-        if len(self._places) < len(block):
-            self._places = np.empty(len(block), np.int64)
-        return self._places[: _find(block, len(block), NEWLINE, self._places)].copy()
+def lines_of(
+    block: NDArray[np.uint8], position: int, start: int, lead: int, last: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]:
+    """Return the lines that end in a block (uint8, (n,), contiguous) of text at `position`.
+
+    The first of them begins at `start` with the byte `lead`, and `last` is the byte before the block. Columns are those
+    of `scanners.lines.Lines`: starts, stops, lengths, leads, each of shape (m,).
+    """
+    n = _count(block, len(block), NEWLINE)
+    starts, stops, lengths = np.empty((3, n), np.int64)
+    leads = np.empty(n, np.uint8)
+    _lines(block, len(block), position, start, lead, last, starts, stops, lengths, leads)
+    return starts, stops, lengths, leads
 
 
 @outer
-def _find(text: Any, size: Any, byte: Any, places: Any) -> Any:
-    """Write into `places` (int64, (size,)) where a byte stands in text[:size]; return how often it does."""
+def n_reads_of_four(lengths: Any, leads: Any, n: Any) -> Any:
+    """Return how many of the first `n` reads are four lines: `@`, sequence, `+`, and quality as long; all before count.
+
+    `lengths` (int64) and `leads` (uint8) are those of the lines, (4 n,) at least.
+    """
+    for read in range(n):
+        at = 4 * read
+        if leads[at] != AT or leads[at + 1] == PLUS or leads[at + 2] != PLUS:
+            return read
+        if lengths[at + 1] != lengths[at + 3]:
+            return read
+    return n
+
+
+@outer
+def _count(text: Any, size: Any, byte: Any) -> Any:
+    """Return how often a byte stands in text[:size]."""
+    n: Any = 0
+    at = 0
+    while at + LANES <= size:
+        n += np.int64(n_bits(found_byte(text, at, byte)))
+        at += LANES
+    while at < size:
+        n += byte_at(text, at) == byte
+        at += 1
+    return n
+
+
+@outer
+def _find(text: Any, size: Any, byte: Any, places: Any) -> None:
+    """Write into `places` (int64, as many as there are) where a byte stands in text[:size]."""
     n, at = 0, 0
     while at + LANES <= size:
         found = found_byte(text, at, byte)
@@ -43,4 +83,57 @@ def _find(text: Any, size: Any, byte: Any, places: Any) -> Any:
             places[n] = at
             n += 1
         at += 1
-    return n
+
+
+@outer
+def _lines(
+    text: Any,
+    size: Any,
+    position: Any,
+    start: Any,
+    lead: Any,
+    last: Any,
+    starts: Any,
+    stops: Any,
+    lengths: Any,
+    leads: Any,
+) -> None:
+    n, at = 0, 0
+    while at + LANES <= size:
+        found = found_byte(text, at, NEWLINE)
+        while found:
+            place = at + np.int64(lowest_bit(found))
+            found &= found - _ONE
+            start, lead = _line(
+                text, size, position, place, n, start, lead, last, starts, stops, lengths, leads
+            )
+            n += 1
+        at += LANES
+    while at < size:
+        if byte_at(text, at) == NEWLINE:
+            start, lead = _line(text, size, position, at, n, start, lead, last, starts, stops, lengths, leads)
+            n += 1
+        at += 1
+
+
+@inner
+def _line(
+    text: Any,
+    size: Any,
+    position: Any,
+    place: Any,
+    n: Any,
+    start: Any,
+    lead: Any,
+    last: Any,
+    starts: Any,
+    stops: Any,
+    lengths: Any,
+    leads: Any,
+) -> Any:
+    """Write line `n`, which ends with the newline at a place; return where the next begins, and its first byte."""
+    stop = position + place
+    before = byte_at(text, place - 1) if place else np.int64(last)
+    starts[n], stops[n], leads[n] = start, stop, lead
+    lengths[n] = stop - start - np.int64(before == RETURN and stop > start)
+    return stop + 1, byte_at(text, place + 1) if place + 1 < size else np.int64(NEWLINE)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from slicery_service.errors import MalformedRecord
+from slicery_workers.kernels.lines import n_reads_of_four
 from slicery_workers.scanners import Bytes, Ending, Int64Array, RecordIndexer, Scanner, Starts
 from slicery_workers.scanners.lines import Lines, LineTable
 from slicery_workers.scanners.names import AT, NamedLines, Names
@@ -246,9 +247,7 @@ indexer = RecordIndexer("fastq", scanner, paired=NamedFastqScanner)
 
 def _four_line_reads(lines: Lines) -> int:
     """Return how many reads of four lines come first."""
-    n = len(lines) // 4
-    good = _reads_of_four(lines, 4 * n)[::4] if n else np.ones(0, bool)
-    return n if good.all() else int(np.argmin(good))
+    return int(n_reads_of_four(lines.lengths, lines.leads, len(lines) // 4))
 
 
 def _reads_of_four(lines: Lines, n: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

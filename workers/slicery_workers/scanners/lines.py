@@ -11,9 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from slicery_workers.kernels.lines import NEWLINE, Newlines
-
-RETURN = 13
+from slicery_workers.kernels.lines import NEWLINE, RETURN, lines_of
 
 Int64Array = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
@@ -65,7 +63,6 @@ class LineTable:
         self._start: int | None = 0 if whole else None
         self._lead = NEWLINE
         self._last = NEWLINE
-        self._newlines = Newlines()
 
     @property
     def line_start(self) -> int:
@@ -78,12 +75,14 @@ class LineTable:
             return Lines.none()
         if self._start == self.position:
             self._lead = int(block[0])
-        ends = self._newlines.of(block)
-        lines = self._lines(block, ends) if len(ends) else Lines.none()
-        if len(ends):
-            self._start = self.position + int(ends[-1]) + 1
-            if ends[-1] + 1 < len(block):
-                self._lead = int(block[ends[-1] + 1])
+        start = self.position if self._start is None else self._start
+        lines = Lines(*lines_of(block, self.position, start, self._lead, self._last))
+        if len(lines):
+            at = int(lines.stops[-1]) + 1 - self.position
+            if at < len(block):
+                self._lead = int(block[at])
+            lines = lines[1:] if self._start is None else lines
+            self._start = self.position + at
         self._last = int(block[-1])
         self.position += len(block)
         return lines
@@ -97,19 +96,3 @@ class LineTable:
         lines = Lines(starts, stops, lengths, np.array([self._lead], np.uint8))
         self._start = self.position
         return lines
-
-    def _lines(self, block: Bytes, ends: Int64Array) -> Lines:
-        begin = ends[:-1] + 1
-        leads, starts = block[begin], begin + self.position
-        stops = ends + self.position
-        before = block[np.maximum(ends - 1, 0)]
-        if ends[0] == 0:
-            before[0] = self._last
-        if self._start is None:
-            stops, before = stops[1:], before[1:]
-        else:
-            starts = np.concatenate([[self._start], starts])
-            leads = np.concatenate([np.array([self._lead], np.uint8), leads])
-        lengths = stops - starts
-        lengths -= (before == RETURN) & (lengths > 0)
-        return Lines(starts, stops, lengths, leads)

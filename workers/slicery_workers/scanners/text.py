@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from slicery_workers.kernels import text as kernels
-from slicery_workers.kernels.lines import NEWLINE, Newlines
+from slicery_workers.kernels.lines import NEWLINE, newlines_of
 from slicery_workers.scanners import Bytes, Ending, Int64Array, RecordIndexer, Starts, Summary, last_summary
 from slicery_workers.scanners.encoding import Encoding
 
@@ -43,12 +43,11 @@ class Lines:
 
     def __init__(self, *, first: bool) -> None:
         self._begins = first
-        self._newlines = Newlines()
 
     def feed(self, block: Bytes, position: int) -> Starts:
         if not len(block):
             return {0: np.empty(0, np.int64)}
-        starts = self._newlines.of(block)
+        starts = newlines_of(block)
         starts += 1
         begins, self._begins = self._begins, bool(block[-1] == NEWLINE)
         if self._begins:
@@ -92,10 +91,9 @@ class Paragraphs:
         blank = (1,) if first else (0, 1)
         self._lines = [np.array([each, 1, start], np.int64) for each in blank]
         self._n_states = len(blank)
-        self._newlines = Newlines()
 
     def feed(self, block: Bytes, position: int) -> Starts:
-        newlines = self._newlines.of(block)
+        newlines = newlines_of(block)
         found = [self._starts(block, newlines, position, line) for line in self._lines]
         if len(self._lines) > 1 and np.array_equal(self._lines[0], self._lines[1]):
             del self._lines[1]
