@@ -111,7 +111,8 @@ def save_segment(
     }
     key = {"dataset_id": dataset_id, "generation": generation, "object": number, "ordinal": ordinal}
     saved = insert(IndexSegment).values(**key, **values)
-    session.execute(saved.on_conflict_do_update(index_elements=list(key), set_=values))
+    replaced = {name: saved.excluded[name] for name in values}
+    session.execute(saved.on_conflict_do_update(index_elements=list(key), set_=replaced))
 
 
 def save_draft(
@@ -120,7 +121,8 @@ def save_draft(
     """Save what a unit of a job found; a draft of the same unit is replaced."""
     key = {"dataset_id": dataset_id, "generation": generation, "object": number, "ordinal": ordinal}
     saved = insert(IndexDraft).values(**key, payload=payload)
-    session.execute(saved.on_conflict_do_update(index_elements=list(key), set_={"payload": payload}))
+    replaced = {"payload": saved.excluded.payload}
+    session.execute(saved.on_conflict_do_update(index_elements=list(key), set_=replaced))
 
 
 def has_draft(session: Session, dataset_id: str, generation: int, number: int, ordinal: int) -> bool:

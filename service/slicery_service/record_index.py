@@ -39,7 +39,6 @@ tables  arrays by name that its planner reads, such as the positions of genomic 
 
 from __future__ import annotations
 
-import io
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -48,6 +47,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from slicery_service import npz
 
 CUT = np.dtype(
     [
@@ -211,22 +212,26 @@ class Segment:
         """Write the arrays as npz, without pickle; the empty ones are left out.
 
         Marks and tables deflate to a third, which keeps the index of text that compresses well within its share.
+        What is deflate already is stored as it is.
         """
         arrays: dict[str, NDArray[Any]] = {
             "marks": self.marks,
             "cuts": self.cuts,
-            "windows": np.frombuffer(self.windows, np.uint8),
             "spills": np.frombuffer(self.spills, np.uint8),
             "members": self.members,
             "bridges": self.bridges,
-            "bridge_bytes": np.frombuffer(self.bridge_bytes, np.uint8),
-            "preamble": np.frombuffer(zlib.compress(self.preamble) if self.preamble else b"", np.uint8),
             "header_block": np.array(self.header_block if any(self.header_block) else [], np.int64),
             **{_TABLE + name: table for name, table in self.tables.items()},
         }
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **{name: a for name, a in arrays.items() if a.size})
-        return buffer.getvalue()
+        deflated = {
+            "windows": self.windows,
+            "bridge_bytes": self.bridge_bytes,
+            "preamble": zlib.compress(self.preamble) if self.preamble else b"",
+        }
+        return npz.write(
+            {name: array for name, array in arrays.items() if array.size},
+            {name: np.frombuffer(data, np.uint8) for name, data in deflated.items() if data},
+        )
 
 
 def read_payload(payload: bytes) -> dict[str, NDArray[Any]]:
@@ -242,8 +247,7 @@ def read_payload(payload: bytes) -> dict[str, NDArray[Any]]:
         "preamble": np.empty(0, np.uint8),
         "header_block": np.empty(0, np.int64),
     }
-    with np.load(io.BytesIO(payload), allow_pickle=False) as stored:
-        return empty | {name: stored[name] for name in stored.files}
+    return empty | npz.read(payload)
 
 
 def read_preamble(arrays: Mapping[str, NDArray[Any]]) -> bytes:

@@ -9,13 +9,14 @@ holds bytes, such as the header of a file.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from slicery_service import npz
 
 PIECE_BYTES = 3 << 20
 """Most bytes of tables in one segment before they are compressed, so that a payload stays under 4 MiB."""
@@ -89,15 +90,12 @@ def pack(arrays: Mapping[str, Array]) -> bytes:
     for name, array in arrays.items():
         if array.dtype.hasobject:
             raise ValueError(f"expected an array without Python objects, found {array.dtype} in {name}")
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **dict(arrays))  # type: ignore[arg-type]  # numpy's own names are keyword-only
-    return buffer.getvalue()
+    return npz.write(arrays)
 
 
 def unpack(payload: bytes) -> dict[str, Array]:
     """Read what `pack` wrote."""
-    with np.load(io.BytesIO(payload), allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}
+    return npz.read(payload)
 
 
 def _pieces(tables: Mapping[str, Array]) -> Iterator[tuple[str, Array]]:

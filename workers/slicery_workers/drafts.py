@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from slicery_service import npz
 from slicery_service.compression import Compression
 from slicery_service.record_index import (
     Segment,
@@ -69,17 +69,15 @@ class Draft:
         arrays = {"head": np.frombuffer(json.dumps(head).encode(), np.uint8)}
         for state, segment in self.segments.items():
             arrays[f"state{state}"] = np.frombuffer(segment.to_payload(), np.uint8)
-        buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, **arrays)
-        return buffer.getvalue()
+        return npz.write({}, stored=arrays)
 
     @classmethod
     def from_payload(cls, payload: bytes) -> Draft:
         """Read a draft."""
-        with np.load(io.BytesIO(payload), allow_pickle=False) as stored:
-            head = json.loads(stored["head"].tobytes())
-            states = {int(state): values for state, values in head["states"].items()}
-            arrays = {state: read_payload(stored[f"state{state}"].tobytes()) for state in states}
+        stored = npz.read(payload)
+        head = json.loads(stored["head"].tobytes())
+        states = {int(state): values for state, values in head["states"].items()}
+        arrays = {state: read_payload(stored[f"state{state}"].tobytes()) for state in states}
         first, following, data_end, text_size = head["blocks"]
         segments = {
             state: Segment(
