@@ -14,8 +14,8 @@ from slicery_workers.compression.window import (
     WINDOW,
     NotACheckpoint,
     SparseWindow,
+    Windows,
     deflate_block,
-    sparse_window,
 )
 
 
@@ -26,9 +26,8 @@ def raw(text: bytes, window: bytes, *, level: int = 9) -> bytes:
 
 
 def reduced(window: bytes, compressed: bytes, text: bytes) -> SparseWindow:
-    """Reduce a window, given the compressed bytes in small pieces."""
-    pieces = (compressed[at : at + 1000] for at in range(0, len(compressed), 1000))
-    return sparse_window(window, pieces, np.frombuffer(text, np.uint8))
+    """Reduce a window."""
+    return Windows().sparse(window, compressed, 0, np.frombuffer(text, np.uint8))
 
 
 def inflated(compressed: bytes, sparse: SparseWindow) -> bytes:

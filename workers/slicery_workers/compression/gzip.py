@@ -15,12 +15,11 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 
 from slicery_service.record_index import MEMBER, StructArray
-from slicery_service.wrapping.deflate import lead_in
 from slicery_workers.compression.gunzip import NotInflated, Piece, pieces
 from slicery_workers.compression.inflate import check_padding, inflate_on, unlike_trailer
 from slicery_workers.compression.members import MemberTracker
 from slicery_workers.compression.text import Budget, Cut, TextBlock, spacing
-from slicery_workers.compression.window import WINDOW, NotACheckpoint, sparse_window
+from slicery_workers.compression.window import MOST_DEFLATED, WINDOW, NotACheckpoint, Windows
 from slicery_workers.reader import ObjectReader
 
 Bytes = NDArray[np.uint8]
@@ -28,7 +27,6 @@ Bytes = NDArray[np.uint8]
 BLOCK = 4 << 20
 _READER_SHARE = 2
 """The reader leaves memory to the text, which is several times as long; inflate is slower than a store."""
-_INFLATE_PIECE = 16 << 10
 _ROW_BYTES = 80
 _PLACE_SPACING = 4 << 20
 
@@ -50,6 +48,7 @@ class GzipText:
         self._place_window = b""
         self._tail = b""
         self._tracker = MemberTracker(reader.pread)
+        self._windows = Windows()
 
     def own(self) -> Iterator[TextBlock]:
         yield TextBlock(np.empty(0, np.uint8), [self._last_cut])
@@ -112,7 +111,8 @@ class GzipText:
             return
         cut.shared = self._reader.pread(offset, offset + 1)[0] if bit else 0
         try:
-            sparse = sparse_window(window, self._compressed(cut), text[at : at + WINDOW])
+            deflated = self._reader.pread(offset, offset + MOST_DEFLATED)
+            sparse = self._windows.sparse(window, deflated, bit, text[at : at + WINDOW])
         except NotACheckpoint:
             return
         self._place, self._place_window = cut, window
@@ -121,8 +121,3 @@ class GzipText:
             cut.seed = isal_zlib.crc32(sparse.text) ^ tracker.crc
             self._last_cut = cut
             cuts.append(cut)
-
-    def _compressed(self, cut: Cut) -> Iterator[bytes]:
-        yield lead_in(cut.bit, cut.shared)
-        for at in range(cut.offset + bool(cut.bit), self._reader.size, _INFLATE_PIECE):
-            yield self._reader.pread(at, at + _INFLATE_PIECE)

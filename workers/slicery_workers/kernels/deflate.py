@@ -20,7 +20,7 @@ PADDING = 16
 MOST_LENGTHS = 286 + 30 + 138
 """Room for lengths of codes: all that there may be, and a run behind them."""
 
-_STORED, _FIXED, _DYNAMIC = range(3)
+STORED, FIXED, DYNAMIC = range(3)
 """Types of blocks: what the two bits behind the first one tell."""
 _ORDER = np.array([16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15], np.int64)
 _FULL = 1 << 15
@@ -44,7 +44,7 @@ def _reversed_bits(n_bits: int) -> NDArray[np.uint16]:
 def _places() -> NDArray[np.uint8]:
     """Return, for each ten bits, at which of the first eight a block with codes of its own may begin, as a mask."""
     bits = np.arange(1 << 10)
-    masks: NDArray[np.int64] = np.array([((bits >> n >> 1 & 3) == _DYNAMIC) << n for n in range(8)]).sum(
+    masks: NDArray[np.int64] = np.array([((bits >> n >> 1 & 3) == DYNAMIC) << n for n in range(8)]).sum(
         axis=0
     )
     return masks.astype(np.uint8)
@@ -64,22 +64,22 @@ def find_block(text: Any, begin: Any, stop: Any, last: Any, lengths: Any, table:
     (uint8, (MOST_LENGTHS,)) and `table` (uint16, (128,)) are written over.
     """
     for byte in range(begin >> 3, (stop + 7) >> 3):
-        places: Any = np.int64(_PLACES[_bits(text, 8 * byte, 10)])
+        places: Any = np.int64(_PLACES[bits_at(text, 8 * byte, 10)])
         while places:
             at = 8 * byte + np.int64(lowest_bit(np.uint64(places)))
             places &= places - np.int64(1)
-            if _is_dynamic(text, at + 3, last, lengths, table) and begin <= at < stop:
+            if read_codes(text, at + 3, last, lengths, table) >= 0 and begin <= at < stop:
                 return at
     for stored in range((begin + 2) // 8 * 8 + 5, stop, 8):
-        if _bits(text, stored, 3) == 0 and _is_stored(text, (stored + 3) >> 3):
-            behind = stored + 3 + 32 + 8 * _bits(text, stored + 3, 16)
+        if bits_at(text, stored, 3) == 0 and is_stored(text, (stored + 3) >> 3):
+            behind = stored + 3 + 32 + 8 * bits_at(text, stored + 3, 16)
             if behind < stop and _goes_on(text, behind, last, lengths, table):
                 return behind
     return -1
 
 
 @inner
-def _bits(text: Any, at: Any, n: Any) -> Any:
+def bits_at(text: Any, at: Any, n: Any) -> Any:
     """Return n bits, 56 at most, the first one lowest."""
     return np.int64(
         (word_at(text, at >> 3) >> np.uint64(at & 7)) & ((np.uint64(1) << np.uint64(n)) - np.uint64(1))
@@ -87,39 +87,41 @@ def _bits(text: Any, at: Any, n: Any) -> Any:
 
 
 @inner
-def _is_stored(text: Any, at: Any) -> Any:
+def is_stored(text: Any, at: Any) -> Any:
     """Tell whether a length stands at a byte, and the same inverted."""
-    length, inverted = _bits(text, 8 * at, 16), _bits(text, 8 * at + 16, 16)
+    length, inverted = bits_at(text, 8 * at, 16), bits_at(text, 8 * at + 16, 16)
     return length ^ inverted == 0xFFFF
 
 
 @inner
-def _is_dynamic(text: Any, at: Any, last: Any, lengths: Any, table: Any) -> Any:
-    """Tell whether the header behind the first three bits of a block describes prefix codes (RFC 1951 §3.2.7)."""
-    n_codes = _bits(text, at + 10, 4) + 4
+def read_codes(text: Any, at: Any, last: Any, lengths: Any, table: Any) -> Any:
+    """Read the lengths of the codes that a header describes, behind a block's first three bits (RFC 1951 §3.2.7).
+
+    Returns the bit behind the header, -1 where it describes no prefix codes.
+    """
+    n_codes = bits_at(text, at + 10, 4) + 4
     codes = word_at(text, (at + 14) >> 3) >> np.uint64((at + 14) & 7)
     codes &= (np.uint64(1) << np.uint64(3 * n_codes)) - np.uint64(1)
     taken = 0
     for n in range(5):
         taken += _SUMS[np.uintp((codes >> np.uint64(12 * n)) & np.uint64(4095))]
-    return taken == 128 and _has_sound_codes(text, at, last, codes, lengths, table)
+    return _read_sound_codes(text, at, last, codes, lengths, table) if taken == 128 else -1
 
 
 @outer
-def _has_sound_codes(text: Any, at: Any, last: Any, codes: Any, lengths: Any, table: Any) -> Any:
-    """Tell whether the codes of a header, whose codes of lengths are complete, are so too."""
-    n_literals, n_distances = _bits(text, at, 5) + 257, _bits(text, at + 5, 5) + 1
-    n_codes = _bits(text, at + 10, 4) + 4
+def _read_sound_codes(text: Any, at: Any, last: Any, codes: Any, lengths: Any, table: Any) -> Any:
+    """Read a header whose codes of lengths are complete; return the bit behind it, -1 where its other codes are not."""
+    n_literals, n_distances = bits_at(text, at, 5) + 257, bits_at(text, at + 5, 5) + 1
+    n_codes = bits_at(text, at + 10, 4) + 4
     if n_literals > 286 or n_distances > 30:
-        return False
+        return -1
     _make_table(codes, n_codes, table)
     n_wanted = n_literals + n_distances
-    if not _read_lengths(text, at + 14 + 3 * n_codes, last, n_wanted, lengths, table):
-        return False
-    if lengths[256] == 0 or _taken(lengths, 0, n_literals) != _FULL:
-        return False
+    behind = _read_lengths(text, at + 14 + 3 * n_codes, last, n_wanted, lengths, table)
+    if behind < 0 or lengths[256] == 0 or _taken(lengths, 0, n_literals) != _FULL:
+        return -1
     of_distances = _taken(lengths, n_literals, n_wanted)
-    return of_distances == _FULL or of_distances == 0 or of_distances == _FULL // 2
+    return behind if of_distances == _FULL or of_distances == 0 or of_distances == _FULL // 2 else -1
 
 
 @outer
@@ -139,12 +141,12 @@ def _make_table(codes: Any, n_codes: Any, table: Any) -> None:
 
 @outer
 def _read_lengths(text: Any, at: Any, last: Any, n_wanted: Any, lengths: Any, table: Any) -> Any:
-    """Read the lengths of all codes; tell whether they are sound."""
+    """Read the lengths of all codes; return the bit behind them, -1 where they are not sound."""
     n = 0
     while n < n_wanted:
         if at >= last:
-            return False
-        entry = np.int64(table[_bits(text, at, 7)])
+            return -1
+        entry = np.int64(table[bits_at(text, at, 7)])
         symbol = entry >> 3
         at += entry & 7
         if symbol < 16:
@@ -153,16 +155,16 @@ def _read_lengths(text: Any, at: Any, last: Any, n_wanted: Any, lengths: Any, ta
             continue
         if symbol == 16:
             if n == 0:
-                return False
-            value, n_times, at = lengths[n - 1], 3 + _bits(text, at, 2), at + 2
+                return -1
+            value, n_times, at = lengths[n - 1], 3 + bits_at(text, at, 2), at + 2
         elif symbol == 17:
-            value, n_times, at = np.uint8(0), 3 + _bits(text, at, 3), at + 3
+            value, n_times, at = np.uint8(0), 3 + bits_at(text, at, 3), at + 3
         else:
-            value, n_times, at = np.uint8(0), 11 + _bits(text, at, 7), at + 7
+            value, n_times, at = np.uint8(0), 11 + bits_at(text, at, 7), at + 7
         for place in range(n, n + n_times):
             lengths[place] = value
         n += n_times
-    return n == n_wanted
+    return at if n == n_wanted else -1
 
 
 @inner
@@ -180,11 +182,11 @@ def _goes_on(text: Any, at: Any, last: Any, lengths: Any, table: Any) -> Any:
     """Tell whether a block begins at a bit; where it has fixed codes, those behind it must be sound."""
     n_symbols = 0
     while at + 64 <= last:
-        kind = _bits(text, at + 1, 2)
-        if kind == _STORED:
-            return _is_stored(text, (at + 10) >> 3)
-        if kind != _FIXED:
-            return kind == _DYNAMIC and _is_dynamic(text, at + 3, last, lengths, table)
+        kind = bits_at(text, at + 1, 2)
+        if kind == STORED:
+            return is_stored(text, (at + 10) >> 3)
+        if kind != FIXED:
+            return kind == DYNAMIC and read_codes(text, at + 3, last, lengths, table) >= 0
         at, is_end = at + 3, False
         while not is_end:
             at, is_end = _fixed_symbol(text, at)
@@ -199,7 +201,7 @@ def _goes_on(text: Any, at: Any, last: Any, lengths: Any, table: Any) -> Any:
 @inner
 def _fixed_symbol(text: Any, at: Any) -> Any:
     """Pass a literal, or a length with its distance: (where it ends, negative where it is none; whether it ends)."""
-    code = np.int64(_REVERSED[_bits(text, at, 9)])
+    code = np.int64(_REVERSED[bits_at(text, at, 9)])
     if code < 0b0011_0000_0:
         symbol, at = 256 + (code >> 2), at + 7
     elif 0b1100_0000_0 <= code < 0b1100_1000_0:
@@ -211,7 +213,7 @@ def _fixed_symbol(text: Any, at: Any) -> Any:
     if symbol > 285:
         return -1, False
     at += (symbol - 261) >> 2 if 265 <= symbol < 285 else 0
-    distance = np.int64(_REVERSED[_bits(text, at, 5)] >> 4)
+    distance = np.int64(_REVERSED[bits_at(text, at, 5)] >> 4)
     if distance > 29:
         return -1, False
     return at + 5 + max(0, (distance >> 1) - 1), False
