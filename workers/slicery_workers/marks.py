@@ -14,6 +14,7 @@ from slicery_service.compression import Compression
 from slicery_service.record_index import BRIDGE, CUT, Segment, StructArray
 from slicery_workers.compression.bridge import Bridge
 from slicery_workers.compression.text import Budget, Cut
+from slicery_workers.kernels.marks import choose_marks
 
 Int64Array = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
@@ -54,9 +55,10 @@ class Collector:
         self._spacing = spacing
         self._allows = allows or (lambda _cost, _offset: True)
         self._bridge = bridge or (lambda _cut, _start: None)
-        self._marks: list[tuple[int, int]] = []
+        self._marks: list[Int64Array] = []
+        self._n_marks = 0
         self._last_mark = -1
-        self._last_start: tuple[int, int] | None = None
+        self._last_start = (-1, -1)
         self._pending: deque[_Pending] = deque()
         self._rows: list[StructArray] = []
         self._windows = bytearray()
@@ -70,7 +72,7 @@ class Collector:
     @property
     def n_bytes(self) -> int:
         """Bytes that the next segment's payload takes, about."""
-        rows = len(self._rows) * CUT.itemsize + len(self._marks) * 16
+        rows = len(self._rows) * CUT.itemsize + self._n_marks * 16
         return len(self._windows) + len(self._spills) + self._bridge_bytes + rows
 
     def add(self, text: Bytes, position: int, cuts: list[Cut], starts: Int64Array) -> None:
@@ -116,7 +118,7 @@ class Collector:
             n_records=self.n_records - self._taken_records,
             start=self._taken_text,
             stop=text_stop,
-            marks=np.array(self._marks, np.int64).reshape(-1, 2),
+            marks=np.concatenate([np.empty((0, 2), np.int64), *self._marks]),
             cuts=np.concatenate(self._rows) if self._rows else np.empty(0, CUT),
             windows=bytes(self._windows),
             spills=bytes(self._spills),
@@ -124,34 +126,23 @@ class Collector:
             bridge_bytes=b"".join(each.data for each in self._bridges),
         )
         self._taken_records, self._taken_text = self.n_records, text_stop
-        self._marks, self._rows = [], []
+        self._marks, self._n_marks, self._rows = [], 0, []
         self._windows, self._spills = bytearray(), bytearray()
         self._bridges, self._bridge_bytes = [], 0
         return segment
 
     def _mark(self, starts: Int64Array) -> None:
         """Keep the last start within reach of the mark before, or the next one where none is."""
-        at, n = 0, len(starts)
-        if self._last_mark < 0:
-            self._keep(self.n_records, int(starts[0]))
-        while True:
-            reach = self._last_mark + self._spacing
-            within = int(np.searchsorted(starts, reach, "right"))
-            if within == n:
-                break
-            if within > at and starts[within - 1] > self._last_mark:
-                at = within - 1
-                self._keep(self.n_records + at, int(starts[at]))
-            elif at == 0 and self._last_start and self._last_start[1] > self._last_mark:
-                self._keep(*self._last_start)
-            else:
-                at = within
-                self._keep(self.n_records + at, int(starts[at]))
-        self._last_start = (self.n_records + n - 1, int(starts[-1]))
-
-    def _keep(self, record: int, start: int) -> None:
-        self._marks.append((record, start))
-        self._last_mark = start
+        reach = int(starts[-1]) - max(0, self._last_mark)
+        marks = np.empty(
+            (2 * (reach // self._spacing) + 4, 2), np.int64
+        )  # of three marks, two are not within reach
+        n = choose_marks(starts, self.n_records, self._spacing, self._last_mark, *self._last_start, marks)
+        if n:
+            self._marks.append(marks[:n])
+            self._n_marks += n
+            self._last_mark = int(marks[n - 1, 1])
+        self._last_start = (self.n_records + len(starts) - 1, int(starts[-1]))
 
     def _settle(self, starts: Int64Array) -> None:
         while self._pending:
