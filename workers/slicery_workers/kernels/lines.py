@@ -18,24 +18,50 @@ _ONE = np.uint64(1)
 
 def newlines_of(block: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Return where newlines stand in a block (uint8, (n,), contiguous), in ascending order."""
-    places = np.empty(_count(block, len(block), NEWLINE), np.int64)
+    places = np.empty(n_newlines(block), np.int64)
     _find(block, len(block), NEWLINE, places)
     return places
 
 
-def lines_of(
-    block: NDArray[np.uint8], position: int, start: int, lead: int, last: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]:
-    """Return the lines that end in a block (uint8, (n,), contiguous) of text at `position`.
+def n_newlines(block: NDArray[np.uint8]) -> int:
+    """Return how many newlines stand in a block (uint8, (n,), contiguous)."""
+    return int(_count(block, len(block), NEWLINE))
 
-    The first of them begins at `start` with the byte `lead`, and `last` is the byte before the block. Columns are those
-    of `scanners.lines.Lines`: starts, stops, lengths, leads, each of shape (m,).
+
+@outer
+def write_lines(
+    text: Any,
+    size: Any,
+    position: Any,
+    start: Any,
+    lead: Any,
+    last: Any,
+    starts: Any,
+    stops: Any,
+    lengths: Any,
+    leads: Any,
+) -> None:
+    """Write the lines that end in a block, text[:size] (uint8), of a longer text at `position`.
+
+    The first of them begins at `start` with the byte `lead`, and `last` is the byte before the block. The columns, as
+    long as there are newlines, are those of `scanners.lines.Lines`.
     """
-    n = _count(block, len(block), NEWLINE)
-    starts, stops, lengths = np.empty((3, n), np.int64)
-    leads = np.empty(n, np.uint8)
-    _lines(block, len(block), position, start, lead, last, starts, stops, lengths, leads)
-    return starts, stops, lengths, leads
+    n, at = 0, 0
+    while at + LANES <= size:
+        found = found_byte(text, at, NEWLINE)
+        while found:
+            place = at + np.int64(lowest_bit(found))
+            found &= found - _ONE
+            start, lead = _line(
+                text, size, position, place, n, start, lead, last, starts, stops, lengths, leads
+            )
+            n += 1
+        at += LANES
+    while at < size:
+        if byte_at(text, at) == NEWLINE:
+            start, lead = _line(text, size, position, at, n, start, lead, last, starts, stops, lengths, leads)
+            n += 1
+        at += 1
 
 
 @outer
@@ -81,37 +107,6 @@ def _find(text: Any, size: Any, byte: Any, places: Any) -> None:
     while at < size:
         if byte_at(text, at) == byte:
             places[n] = at
-            n += 1
-        at += 1
-
-
-@outer
-def _lines(
-    text: Any,
-    size: Any,
-    position: Any,
-    start: Any,
-    lead: Any,
-    last: Any,
-    starts: Any,
-    stops: Any,
-    lengths: Any,
-    leads: Any,
-) -> None:
-    n, at = 0, 0
-    while at + LANES <= size:
-        found = found_byte(text, at, NEWLINE)
-        while found:
-            place = at + np.int64(lowest_bit(found))
-            found &= found - _ONE
-            start, lead = _line(
-                text, size, position, place, n, start, lead, last, starts, stops, lengths, leads
-            )
-            n += 1
-        at += LANES
-    while at < size:
-        if byte_at(text, at) == NEWLINE:
-            start, lead = _line(text, size, position, at, n, start, lead, last, starts, stops, lengths, leads)
             n += 1
         at += 1
 

@@ -37,11 +37,11 @@ class FastqScanner:
         self._done = False
 
     def feed(self, block: Bytes) -> Starts:
-        return self._scan(self._table.feed(block))
+        return self._scan(self._table.feed(block, self._pending))
 
     def finish(self) -> Starts:
         self._done = True
-        return self._scan(self._table.finish())
+        return self._scan(Lines.joined(self._pending, self._table.finish()))
 
     def end_stretch(self) -> None:
         """Do nothing: a whole text has no next stretch."""
@@ -52,8 +52,7 @@ class FastqScanner:
     def endings(self) -> Mapping[int, Ending]:
         return {0: Ending(0, {"wrapped": True} if self._wrapped else {})}
 
-    def _scan(self, fresh: Lines) -> Starts:
-        lines = Lines.joined(self._pending, fresh)
+    def _scan(self, lines: Lines) -> Starts:
         at, starts, patience = 0, [], 1
         while True:
             n = _four_line_reads(lines[at:])
@@ -106,9 +105,9 @@ class NamedFastqScanner(FastqScanner):
 
     def feed(self, block: Bytes) -> Starts:
         position = self._table.position
-        fresh = self._table.feed(block)
-        self._lines.take(block, position, fresh.stops - position + 1)
-        return self._told(self._scan(fresh))
+        lines = self._table.feed(block, self._pending)
+        self._lines.take(block, position, lines.stops[len(self._pending) :] - position + 1)
+        return self._told(self._scan(lines))
 
     def finish(self) -> Starts:
         self._lines.end()
@@ -134,7 +133,7 @@ class FastqStretchScanner:
         self._whole = False
 
     def feed(self, block: Bytes) -> Starts:
-        lines = Lines.joined(self._pending, self._table.feed(block))
+        lines = self._table.feed(block, self._pending)
         n_whole = max(0, len(lines) - 3)
         known, self._pending = lines, lines[n_whole:]
         n_own = n_whole if self._stop is None else int((lines.starts[:n_whole] <= self._stop).sum())

@@ -7,11 +7,12 @@ records may be longer than any block.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from slicery_workers.kernels.lines import NEWLINE, RETURN, lines_of
+from slicery_workers.kernels.lines import NEWLINE, RETURN, n_newlines, write_lines
 
 Int64Array = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
@@ -35,20 +36,29 @@ class Lines:
         return len(self.starts)
 
     def __getitem__(self, rows: slice) -> Lines:
-        return Lines(self.starts[rows], self.stops[rows], self.lengths[rows], self.leads[rows])
+        return Lines(*(column[rows] for column in self.columns()))
+
+    def columns(self) -> tuple[NDArray[Any], ...]:
+        """Return the columns in their order."""
+        return self.starts, self.stops, self.lengths, self.leads
 
     @staticmethod
     def none() -> Lines:
         """Return a table without lines."""
-        empty = np.empty(0, np.int64)
-        return Lines(empty, empty, empty, np.empty(0, np.uint8))
+        return Lines.room(0)
+
+    @staticmethod
+    def room(n: int) -> Lines:
+        """Return a table whose lines are yet to be written."""
+        starts, stops, lengths = np.empty((3, n), np.int64)
+        return Lines(starts, stops, lengths, np.empty(n, np.uint8))
 
     @staticmethod
     def joined(first: Lines, second: Lines) -> Lines:
         """Return the lines of one table, then those of another."""
         if not len(first):
             return second
-        pairs = ((getattr(first, name), getattr(second, name)) for name in Lines.__slots__)
+        pairs = zip(first.columns(), second.columns(), strict=True)
         return Lines(*(np.concatenate(pair) for pair in pairs))
 
 
@@ -69,15 +79,21 @@ class LineTable:
         """Where the line begins that has not ended yet; -1 while that is not known."""
         return -1 if self._start is None else self._start
 
-    def feed(self, block: Bytes) -> Lines:
-        """Return the lines that end in `block`, the next bytes of the text (uint8, (n,))."""
+    def feed(self, block: Bytes, pending: Lines | None = None) -> Lines:
+        """Return the lines that end in `block`, the next bytes of the text (uint8, (n,)), behind pending ones."""
+        before = Lines.none() if pending is None else pending
         if not len(block):
-            return Lines.none()
+            return before
         if self._start == self.position:
             self._lead = int(block[0])
+        n_old, n_new = len(before), n_newlines(block)
+        lines = Lines.room(n_old + n_new)
+        for column, old in zip(lines.columns(), before.columns(), strict=True):
+            column[:n_old] = old
         start = self.position if self._start is None else self._start
-        lines = Lines(*lines_of(block, self.position, start, self._lead, self._last))
-        if len(lines):
+        fresh = (column[n_old:] for column in lines.columns())
+        write_lines(block, len(block), self.position, start, self._lead, self._last, *fresh)
+        if n_new:
             at = int(lines.stops[-1]) + 1 - self.position
             if at < len(block):
                 self._lead = int(block[at])
