@@ -242,6 +242,7 @@ NOT_VCF = {
     "endless-contig": (GOOD + b"x" * 5000 + RECORD, AT + "names no contig"),
     "no-position": (GOOD + RECORD.replace(b"7", b""), AT + "has no position"),
     "position-is-text": (GOOD + RECORD.replace(b"7", b"x7"), AT + "has no position"),
+    "position-ends-in-text": (GOOD + RECORD.replace(b"7", b"7x"), AT + "has no position"),
     "position-is-negative": (GOOD + RECORD.replace(b"7", b"-7"), AT + "has no position"),
     "endless-position": (GOOD + RECORD.replace(b"7", b"7" * 40), AT + "has no position"),
 }

@@ -127,6 +127,41 @@ def test_records_and_their_places_are_found_however_blocks_are_cut(
     check_runs(positions, text)
 
 
+PLAIN = b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\ta\n" + b"".join(
+    b"%s\t%d\trs%d\tAC\tA,T\t50\tPASS\tDP=%d;AF=0.5\tGT:AD\t0/1:%s\n" % (contig, n * n, n, n, b"9" * (n % 90))
+    for contig in (b"chr1", b"chr10")
+    for n in range(1, 12)
+)
+changes = st.lists(
+    st.tuples(
+        st.integers(PLAIN.index(b"\n") + 1, len(PLAIN) - 1), st.sampled_from(list(b"\t\n\r\0<>,;=:.0x#"))
+    ),
+    max_size=3,
+)
+
+
+@given(changes)
+def test_plain_records_are_read_at_once_as_they_are_byte_by_byte(changed: list[tuple[int, int]]) -> None:
+    text = bytearray(PLAIN)
+    for at, byte in changed:
+        text[at] = byte
+    whole, by_bytes = (outcome(bytes(text), size) for size in (len(text), 1))
+    assert whole == by_bytes
+
+
+def outcome(text: bytes, size: int) -> Any:
+    """Return all that a scanner finds in blocks of a size, or what it says of them."""
+    scanner = vcf.scanner({}, stretch=False, first=True)
+    try:
+        found = [scanner.feed(block)[0] for block in blocks_of(text, [size])]
+        found.append(scanner.finish()[0])
+    except MalformedRecord as problem:
+        return problem.detail
+    ending = scanner.endings()[0]
+    tables = {name: table.tolist() for name, table in ending.tables.items()}
+    return np.concatenate(found).tolist(), ending.preamble, ending.summary, tables
+
+
 @given(texts, borders, sizes)
 def test_stretches_join_to_what_one_pass_finds(text: bytes, lengths: list[int], sizes: list[int]) -> None:
     starts, contigs = expected(text)

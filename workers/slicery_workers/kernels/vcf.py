@@ -7,16 +7,7 @@ A record ends where the furthest of four says, as htslib's tabix has it: REF, IN
 DEL, DUP, INV and CNV, and FORMAT/LEN where an allele is <*> or <NON_REF>. Whether the header declares them is not
 asked, so that an end may be too far, never too near.
 
-All is in one module: numba's cache notices no change of another one whose functions are compiled into `scan`.
-
-state   int64 (N_STATE,), by the names below
-name    uint8 (LONGEST_NAME,), the name of the contig that is being read
-flags   uint8 (·,), for each allele of the record being read whether SVLEN tells its length
-slots   int32 (a power of two,), a hash table of contig numbers, -1 where free
-names   uint8 (·,), the names of the contigs one after another; spans int64 (·, 2), where each lies
-stats   int64 (·, 6), for each contig RECORDS … FAR; the last row is of contigs for which there was no room
-starts  int64 (·,), takes the text offsets of the records that end in the block
-rows    int64 (·, 5), takes the runs that end in it: records, contig (-1: several), LOW, HIGH, FAR
+The arrays are described in `vcf_state`.
 """
 
 from __future__ import annotations
@@ -25,45 +16,79 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slicery_workers.kernels.bare import inner, outer
-
-Bytes = NDArray[np.uint8]
-Numbers = NDArray[np.int64]
-
-TAB, NEWLINE, RETURN, HASH = 9, 10, 13, 35
-COMMA, ZERO, NINE, COLON, SEMICOLON, EQUALS, GREATER = 44, 48, 57, 58, 59, 61, 62
-
-# Columns of a record.
-CHROM, POS, REF, ALT, INFO, FORMAT = 0, 1, 3, 4, 7, 8
-N_FIXED = 8
-
-# Places in `state`: of the line that is being read,
-LINE, START, COLUMN, LENGTH, HEAD, VALUE, MODE, HASHED = range(8)
-CONTIG, POSITION, SPAN, ALLELE, BY_SVLEN, BY_LEN, SUBFIELD = range(8, 15)
-# of the whole text,
-PHASE, CHROM_START, HEADER_STOP, HEADER_LINES, BLANKS, STOP, WHOLE, ERROR = range(15, 23)
-N_COLUMNS, N_RECORDS, LAST_CONTIG, LAST_POSITION, FIRST_CONTIG, FIRST_POSITION, UNORDERED = range(23, 30)
-N_CONTIGS, N_NAME_BYTES = 30, 31
-# of the run that is being gathered (its last five as in `rows`), and what the last block gave.
-SPACING, ROW_START, ROW_RECORDS, ROW_CONTIG, ROW_LOW, ROW_HIGH, ROW_FAR = range(32, 39)
-N_STARTS, N_ROWS, HAS_KEYS = 39, 40, 41
-N_STATE = 42
-
-# LINE: what the next byte belongs to.
-FRESH, RECORD, HEADER, PASSED_OVER, BLANK = range(5)
-# PHASE: whether header lines must come, must not come, or may.
-IN_HEADER, IN_RECORDS, UNKNOWN = range(3)
-# MODE: what is read of INFO; of POS whether it is a number.
-KEY, NO_NUMBER, END, SVLEN = range(4)
-# ERROR
-FINE, NO_CHROM, LATE_HEADER, BLANK_LINE, FEW_COLUMNS, OTHER_COLUMNS, BAD_CHROM, BAD_POS, LONG_HEADER = range(
-    9
+from slicery_workers.kernels.vcf_records import end_record, pass_columns, pass_plain_record
+from slicery_workers.kernels.vcf_state import (
+    ALLELE,
+    ALT,
+    BAD_CHROM,
+    BAD_POS,
+    BLANK,
+    BLANK_LINE,
+    BLANKS,
+    BY_LEN,
+    BY_SVLEN,
+    CHROM,
+    CHROM_START,
+    COLON,
+    COLUMN,
+    COMMA,
+    CONTIG,
+    END,
+    EQUALS,
+    ERROR,
+    FAR_AWAY,
+    FINE,
+    FORMAT,
+    FRESH,
+    GREATER,
+    HAS_KEYS,
+    HASH,
+    HASHED,
+    HEAD,
+    HEADER,
+    HEADER_LINES,
+    HEADER_STOP,
+    IN_HEADER,
+    IN_RECORDS,
+    INFO,
+    KEY,
+    LAST_CONTIG,
+    LATE_HEADER,
+    LENGTH,
+    LINE,
+    LONGEST_NAME,
+    MODE,
+    N_COLUMNS,
+    N_CONTIGS,
+    N_NAME_BYTES,
+    N_RECORDS,
+    N_ROWS,
+    N_STARTS,
+    NEWLINE,
+    NINE,
+    NO_CHROM,
+    NO_NUMBER,
+    PASSED_OVER,
+    PHASE,
+    POS,
+    POSITION,
+    RECORD,
+    REF,
+    RETURN,
+    SEMICOLON,
+    SPAN,
+    START,
+    STOP,
+    SUBFIELD,
+    SVLEN,
+    TAB,
+    UNKNOWN,
+    VALUE,
+    WHOLE,
+    ZERO,
+    Bytes,
+    Numbers,
 )
-# Columns of `stats`.
-RECORDS, FIRST, LAST, LOW, HIGH, FAR = range(6)
-
-LONGEST_NAME = 4096
-FAR_AWAY = 1 << 59
-"""Beyond any position: larger numbers are cut to it, and ten times as much is no overflow yet."""
 
 _CHROM_TAB = 0x234348524F4D09
 _LEN = 0x4C454E
@@ -98,6 +123,16 @@ def scan(
             if base + i > state[STOP] and state[PHASE] != IN_HEADER:
                 state[WHOLE] = 1
                 break
+            if (
+                state[HAS_KEYS] == 0
+                and state[PHASE] == IN_RECORDS
+                and state[BLANKS] == 0
+                and state[N_RECORDS] > 0
+            ):
+                begin = i
+                i = pass_plain_record(block, i, base, state, names, spans, stats, starts, rows)
+                if i > begin:
+                    continue
             _begin_line(block[i], base + i, state)
         elif line == RECORD:
             if state[COLUMN] + state[LENGTH] == 0:
@@ -107,7 +142,7 @@ def scan(
                 break
             _end_field(block[i], state, name, flags, slots, names, spans)
             if block[i] == NEWLINE and state[ERROR] == FINE:
-                _end_record(state, stats, starts, rows)
+                end_record(state, stats, starts, rows)
             i += 1
         elif line == HEADER:
             i = _read_header(block, i, base, state)
@@ -224,7 +259,7 @@ def _read_field(block: Bytes, i: int, state: Numbers, name: Bytes, flags: Bytes)
     elif column > FORMAT and state[SUBFIELD] >= 0:
         stop = _read_sample(block, i, state)
     else:
-        stop = _pass_columns(block, i, state)
+        stop, state[COLUMN] = pass_columns(block, i, column)
     return stop
 
 
@@ -235,17 +270,6 @@ def _pass_field(block: Bytes, i: int, state: Numbers) -> int:
     while i < n and block[i] != TAB and block[i] != NEWLINE:
         i += 1
     state[LENGTH] += i - begin
-    return i
-
-
-@inner
-def _pass_columns(block: Bytes, i: int, state: Numbers) -> int:
-    """Count the columns up to the line's end."""
-    n, column = len(block), state[COLUMN]
-    while i < n and block[i] != NEWLINE:
-        column += block[i] == TAB
-        i += 1
-    state[COLUMN] = column
     return i
 
 
@@ -449,61 +473,3 @@ def _number_of_contig(
     state[N_CONTIGS] += 1
     state[N_NAME_BYTES] += length
     return number
-
-
-@inner
-def _end_record(state: Numbers, stats: Numbers, starts: Numbers, rows: Numbers) -> None:
-    """Take a record whose line has ended."""
-    n_columns, expected = state[COLUMN] + 1, state[N_COLUMNS]
-    state[LINE] = FRESH
-    if n_columns < N_FIXED:
-        state[ERROR] = FEW_COLUMNS
-        return
-    if expected == 0:
-        state[N_COLUMNS] = n_columns
-    elif n_columns != expected and max(n_columns, expected) > FORMAT + 1:
-        state[ERROR] = OTHER_COLUMNS
-        return
-    low, contig = state[POSITION], state[CONTIG]
-    if state[N_RECORDS] == 0:
-        state[FIRST_CONTIG], state[FIRST_POSITION] = contig, low
-    elif contig == state[LAST_CONTIG] and low < state[LAST_POSITION]:
-        state[UNORDERED] = 1
-    state[PHASE], state[LAST_CONTIG], state[LAST_POSITION] = IN_RECORDS, contig, low
-    far = min(low + state[SPAN], FAR_AWAY)
-    _count(stats, contig, state[N_RECORDS], low, far)
-    _add_to_run(state, rows, contig, low, far)
-    starts[state[N_STARTS]] = state[START]
-    state[N_STARTS] += 1
-    state[N_RECORDS] += 1
-
-
-@inner
-def _count(stats: Numbers, contig: int, record: int, low: int, far: int) -> None:
-    """Count a record for its contig."""
-    if stats[contig, RECORDS] == 0:
-        stats[contig, FIRST], stats[contig, LOW], stats[contig, HIGH] = record, low, low
-    stats[contig, RECORDS] += 1
-    stats[contig, LAST] = record
-    stats[contig, LOW] = min(stats[contig, LOW], low)
-    stats[contig, HIGH] = max(stats[contig, HIGH], low)
-    stats[contig, FAR] = max(stats[contig, FAR], far)
-
-
-@inner
-def _add_to_run(state: Numbers, rows: Numbers, contig: int, low: int, far: int) -> None:
-    """Add a record to the run that is being gathered, or begin the next one."""
-    if state[ROW_RECORDS] > 0 and state[START] - state[ROW_START] >= state[SPACING]:
-        for column in range(5):
-            rows[state[N_ROWS], column] = state[ROW_RECORDS + column]
-        state[N_ROWS] += 1
-        state[ROW_RECORDS] = 0
-    if state[ROW_RECORDS] == 0:
-        state[ROW_START], state[ROW_CONTIG] = state[START], contig
-        state[ROW_LOW], state[ROW_HIGH], state[ROW_FAR] = low, low, far
-    elif contig != state[ROW_CONTIG]:
-        state[ROW_CONTIG] = -1
-    state[ROW_RECORDS] += 1
-    state[ROW_LOW] = min(state[ROW_LOW], low)
-    state[ROW_HIGH] = max(state[ROW_HIGH], low)
-    state[ROW_FAR] = max(state[ROW_FAR], far)

@@ -17,6 +17,7 @@ import numpy as np
 from slicery_service.errors import MalformedRecord
 from slicery_service.positions import MOST_CONTIGS
 from slicery_workers.kernels import vcf as kernel
+from slicery_workers.kernels import vcf_state
 from slicery_workers.scanners import Bytes, Ending, Int64Array, RecordIndexer, Starts, Summary
 from slicery_workers.scanners.vcf_positions import (
     Runs,
@@ -43,7 +44,7 @@ _MOST_ALLELES = 1 << 16
 _MOST_NAME_BYTES = 1 << 20
 _SHORTEST_RECORD = 10
 _FAR = 1 << 62
-_NEWLINE = np.array([kernel.NEWLINE], np.uint8)
+_NEWLINE = np.array([vcf_state.NEWLINE], np.uint8)
 
 
 class VcfScanner:
@@ -55,11 +56,11 @@ class VcfScanner:
         self._position = 0
         self._header = bytearray()
         self._runs = Runs(RUN_BYTES)
-        self._state = np.zeros(kernel.N_STATE, np.int64)
-        self._state[kernel.LINE] = kernel.FRESH if first else kernel.PASSED_OVER
-        self._state[kernel.PHASE] = kernel.IN_HEADER if first else kernel.UNKNOWN
-        self._state[[kernel.HEADER_STOP, kernel.STOP]] = -1, _FAR
-        self._name = np.empty(kernel.LONGEST_NAME, np.uint8)
+        self._state = np.zeros(vcf_state.N_STATE, np.int64)
+        self._state[vcf_state.LINE] = vcf_state.FRESH if first else vcf_state.PASSED_OVER
+        self._state[vcf_state.PHASE] = vcf_state.IN_HEADER if first else vcf_state.UNKNOWN
+        self._state[[vcf_state.HEADER_STOP, vcf_state.STOP]] = -1, _FAR
+        self._name = np.empty(vcf_state.LONGEST_NAME, np.uint8)
         self._flags = np.zeros(_MOST_ALLELES, np.uint8)
         self._slots = np.full(1 << (2 * MOST_CONTIGS - 1).bit_length(), -1, np.int32)  # half of it stays free
         self._names = np.empty(_MOST_NAME_BYTES, np.uint8)
@@ -67,7 +68,7 @@ class VcfScanner:
         self._stats = np.zeros((MOST_CONTIGS + 1, 6), np.int64)
 
     def feed(self, block: Bytes) -> Starts:
-        in_header = self._state[kernel.PHASE] == kernel.IN_HEADER
+        in_header = self._state[vcf_state.PHASE] == vcf_state.IN_HEADER
         starts = self._scan(block)
         if in_header:
             self._take_header(block)
@@ -76,24 +77,24 @@ class VcfScanner:
 
     def finish(self) -> Starts:
         starts = np.empty(0, np.int64)
-        if self._state[kernel.LINE] != kernel.FRESH:
+        if self._state[vcf_state.LINE] != vcf_state.FRESH:
             starts = self._scan(_NEWLINE)
-        if self._state[kernel.PHASE] == kernel.IN_HEADER and not self._state[kernel.ERROR]:
-            self._state[kernel.ERROR], self._state[kernel.START] = kernel.NO_CHROM, self._position
-        self._state[kernel.WHOLE] = 1
+        if self._state[vcf_state.PHASE] == vcf_state.IN_HEADER and not self._state[vcf_state.ERROR]:
+            self._state[vcf_state.ERROR], self._state[vcf_state.START] = vcf_state.NO_CHROM, self._position
+        self._state[vcf_state.WHOLE] = 1
         return self._found(starts)
 
     def end_stretch(self) -> None:
-        self._state[kernel.STOP] = self._position
-        if self._state[kernel.LINE] == kernel.PASSED_OVER:  # no line begins in the stretch
-            self._state[kernel.WHOLE] = 1
+        self._state[vcf_state.STOP] = self._position
+        if self._state[vcf_state.LINE] == vcf_state.PASSED_OVER:  # no line begins in the stretch
+            self._state[vcf_state.WHOLE] = 1
 
     def is_whole(self) -> bool:
         state = self._state
-        if state[kernel.WHOLE] or state[kernel.ERROR]:
+        if state[vcf_state.WHOLE] or state[vcf_state.ERROR]:
             return True
-        is_behind = state[kernel.LINE] == kernel.FRESH and self._position > state[kernel.STOP]
-        return bool(is_behind and state[kernel.PHASE] != kernel.IN_HEADER)
+        is_behind = state[vcf_state.LINE] == vcf_state.FRESH and self._position > state[vcf_state.STOP]
+        return bool(is_behind and state[vcf_state.PHASE] != vcf_state.IN_HEADER)
 
     def endings(self) -> Mapping[int, Ending]:
         after = self._after()
@@ -107,20 +108,20 @@ class VcfScanner:
 
     def _scan(self, block: Bytes) -> Int64Array:
         state, n = self._state, len(block)
-        state[kernel.SPACING] = self._runs.spacing
+        state[vcf_state.SPACING] = self._runs.spacing
         starts = np.empty(n // _SHORTEST_RECORD + 2, np.int64)
         rows = np.empty((n // max(self._runs.spacing, _SHORTEST_RECORD) + 2, 5), np.int64)
         lookup = (self._slots, self._names, self._spans, self._stats)
         kernel.scan(block, self._position, state, self._name, self._flags, *lookup, starts, rows)
-        self._runs.add(rows[: state[kernel.N_ROWS]])
-        return starts[: state[kernel.N_STARTS]]
+        self._runs.add(rows[: state[vcf_state.N_ROWS]])
+        return starts[: state[vcf_state.N_STARTS]]
 
     def _take_header(self, block: Bytes) -> None:
-        stop = int(self._state[kernel.HEADER_STOP])
+        stop = int(self._state[vcf_state.HEADER_STOP])
         size = len(block) if stop < 0 else stop - self._position
         self._header += block[:size].tobytes()
         if len(self._header) > LONGEST_HEADER:
-            self._state[kernel.ERROR] = kernel.LONG_HEADER
+            self._state[vcf_state.ERROR] = vcf_state.LONG_HEADER
 
     def _found(self, starts: Int64Array) -> Starts:
         """Return the starts under each state that is still possible; raise where a whole text has none."""
@@ -133,18 +134,20 @@ class VcfScanner:
         """Return, for each state that may hold before the first line, the one behind the last line so far."""
         state = self._state
         is_bad_header = (
-            state[kernel.PHASE] != kernel.IN_HEADER and self._first and not self._has_good_header()
+            state[vcf_state.PHASE] != vcf_state.IN_HEADER and self._first and not self._has_good_header()
         )
-        if state[kernel.ERROR] or is_bad_header:
+        if state[vcf_state.ERROR] or is_bad_header:
             return {}
-        has_header, n_records = state[kernel.HEADER_LINES] > 0, state[kernel.N_RECORDS]
-        behind = IN_BLANKS if state[kernel.BLANKS] else IN_RECORDS
+        has_header, n_records = state[vcf_state.HEADER_LINES] > 0, state[vcf_state.N_RECORDS]
+        behind = IN_BLANKS if state[vcf_state.BLANKS] else IN_RECORDS
         if self._first or has_header:
-            has_chrom = state[kernel.HEADER_STOP] >= 0 and state[kernel.CHROM_START] <= state[kernel.STOP]
+            has_chrom = (
+                state[vcf_state.HEADER_STOP] >= 0 and state[vcf_state.CHROM_START] <= state[vcf_state.STOP]
+            )
             return {IN_HEADER: behind if has_chrom else IN_HEADER}
         if n_records:
             return {IN_RECORDS: behind}
-        if state[kernel.BLANKS]:
+        if state[vcf_state.BLANKS]:
             return {IN_RECORDS: IN_BLANKS, IN_BLANKS: IN_BLANKS}
         return {each: each for each in (IN_HEADER, IN_RECORDS, IN_BLANKS)}
 
@@ -152,11 +155,11 @@ class VcfScanner:
         return self._header.startswith(FILEFORMAT) and self._chrom_line().startswith(COLUMNS)
 
     def _chrom_line(self) -> bytes:
-        return bytes(self._header[int(self._state[kernel.CHROM_START]) :])
+        return bytes(self._header[int(self._state[vcf_state.CHROM_START]) :])
 
     def _malformed(self) -> MalformedRecord:
         state = self._state
-        number, start = int(state[kernel.N_RECORDS]) + 1, int(state[kernel.START])
+        number, start = int(state[vcf_state.N_RECORDS]) + 1, int(state[vcf_state.START])
         if not self._header.startswith(FILEFORMAT):
             found = bytes(self._header[:40]).split(b"\n")[0].decode("utf-8", "backslashreplace")
             return MalformedRecord(
@@ -164,47 +167,47 @@ class VcfScanner:
                 f"found {found!r}",
                 hint="Put the header before the records, or register the dataset with another `format`.",
             )
-        if state[kernel.PHASE] != kernel.IN_HEADER and not self._has_good_header():
+        if state[vcf_state.PHASE] != vcf_state.IN_HEADER and not self._has_good_header():
             return MalformedRecord(
-                f"the header's last line, at byte {int(state[kernel.CHROM_START]):,}, is malformed: expected "
+                f"the header's last line, at byte {int(state[vcf_state.CHROM_START]):,}, is malformed: expected "
                 f"{COLUMNS.decode()!r}, found {self._chrom_line()[:80].decode('utf-8', 'backslashreplace')!r}",
                 hint="Write the columns as the specification has them, with tabs between them.",
             )
         return MalformedRecord(
-            _FAULTS[int(state[kernel.ERROR])].format(
+            _FAULTS[int(state[vcf_state.ERROR])].format(
                 number=number,
                 start=start,
-                found=int(state[kernel.COLUMN]) + 1,
-                n=int(state[kernel.N_COLUMNS]),
+                found=int(state[vcf_state.COLUMN]) + 1,
+                n=int(state[vcf_state.N_COLUMNS]),
             ),
             hint=_HINTS.get(
-                int(state[kernel.ERROR]), "Check the file there, for example with `bcftools view`."
+                int(state[vcf_state.ERROR]), "Check the file there, for example with `bcftools view`."
             ),
         )
 
 
 _FAULTS = {
-    kernel.LONG_HEADER: "the header is longer than 64 MiB: expected a line that begins with #CHROM and a tab before",
-    kernel.NO_CHROM: "the header lacks its last line: expected a line that begins with #CHROM and a tab before "
+    vcf_state.LONG_HEADER: "the header is longer than 64 MiB: expected a line that begins with #CHROM and a tab before",
+    vcf_state.NO_CHROM: "the header lacks its last line: expected a line that begins with #CHROM and a tab before "
     "byte {start:,} of the text, found none",
-    kernel.LATE_HEADER: "record {number:,} at byte {start:,} of the text begins with `#`: expected no header line "
+    vcf_state.LATE_HEADER: "record {number:,} at byte {start:,} of the text begins with `#`: expected no header line "
     "behind the records",
-    kernel.BLANK_LINE: "record {number:,} at byte {start:,} of the text stands behind an empty line: expected "
+    vcf_state.BLANK_LINE: "record {number:,} at byte {start:,} of the text stands behind an empty line: expected "
     "empty lines at the end only",
-    kernel.FEW_COLUMNS: "record {number:,} at byte {start:,} of the text has {found} columns: expected at least 8, "
+    vcf_state.FEW_COLUMNS: "record {number:,} at byte {start:,} of the text has {found} columns: expected at least 8, "
     "with tabs between them",
-    kernel.OTHER_COLUMNS: "record {number:,} at byte {start:,} of the text has {found} columns: expected {n}, as "
+    vcf_state.OTHER_COLUMNS: "record {number:,} at byte {start:,} of the text has {found} columns: expected {n}, as "
     "the header or the records before have it",
-    kernel.BAD_CHROM: "record {number:,} at byte {start:,} of the text names no contig: expected 1 to 4,096 bytes "
+    vcf_state.BAD_CHROM: "record {number:,} at byte {start:,} of the text names no contig: expected 1 to 4,096 bytes "
     "and a tab",
-    kernel.BAD_POS: "record {number:,} at byte {start:,} of the text has no position: expected a number in its "
+    vcf_state.BAD_POS: "record {number:,} at byte {start:,} of the text has no position: expected a number in its "
     "second column",
 }
 _HINTS = {
-    kernel.NO_CHROM: "Put the header before the records, or register the dataset with another `format`.",
-    kernel.LATE_HEADER: "Join files with `bcftools concat`, or register them as a dataset of several objects.",
-    kernel.FEW_COLUMNS: "If it is the last record, the file is probably truncated; upload it again.",
-    kernel.OTHER_COLUMNS: "If it is the last record, the file is probably truncated; upload it again.",
+    vcf_state.NO_CHROM: "Put the header before the records, or register the dataset with another `format`.",
+    vcf_state.LATE_HEADER: "Join files with `bcftools concat`, or register them as a dataset of several objects.",
+    vcf_state.FEW_COLUMNS: "If it is the last record, the file is probably truncated; upload it again.",
+    vcf_state.OTHER_COLUMNS: "If it is the last record, the file is probably truncated; upload it again.",
 }
 
 

@@ -21,7 +21,7 @@ from slicery_service.positions import (
 )
 from slicery_service.record_index import Tables
 from slicery_workers.drafts import NeedsWholeScan
-from slicery_workers.kernels import vcf as kernel
+from slicery_workers.kernels import vcf_state
 from slicery_workers.scanners import Summary, TablePiece
 
 MOST_RUNS = 1 << 15
@@ -55,7 +55,7 @@ class Runs:
 
     def closed(self, state: Rows) -> NDArray[Any]:
         """Return all runs, with the one that has not ended yet."""
-        last = state[kernel.ROW_RECORDS : kernel.ROW_FAR + 1].reshape(1, 5)
+        last = state[vcf_state.ROW_RECORDS : vcf_state.ROW_FAR + 1].reshape(1, 5)
         return np.concatenate([*self._rows, _runs(last[last[:, 0] > 0])])
 
 
@@ -89,8 +89,8 @@ def positions_in(
     state: Rows, names: NDArray[np.uint8], spans: Rows, stats: Rows, runs: NDArray[Any]
 ) -> Positions:
     """Return the positions that the kernel has gathered."""
-    n_contigs, n_records = int(state[kernel.N_CONTIGS]), int(state[kernel.N_RECORDS])
-    text = names[: state[kernel.N_NAME_BYTES]].tobytes()
+    n_contigs, n_records = int(state[vcf_state.N_CONTIGS]), int(state[vcf_state.N_RECORDS])
+    text = names[: state[vcf_state.N_NAME_BYTES]].tobytes()
     called = [
         text[at : at + size].decode("utf-8", "surrogateescape") for at, size in spans[:n_contigs].tolist()
     ]
@@ -98,16 +98,19 @@ def positions_in(
     edges: list[Edge | None] = [None, None]
     if n_records:
         for i, (contig, position) in enumerate(
-            ((kernel.FIRST_CONTIG, kernel.FIRST_POSITION), (kernel.LAST_CONTIG, kernel.LAST_POSITION))
+            (
+                (vcf_state.FIRST_CONTIG, vcf_state.FIRST_POSITION),
+                (vcf_state.LAST_CONTIG, vcf_state.LAST_POSITION),
+            )
         ):
             ordinal = int(state[contig])
             edges[i] = Edge(called[ordinal] if ordinal < n_contigs else "", int(state[position]))
     return Positions(
         contigs=contigs,
         runs=runs,
-        n_others=int(stats[MOST_CONTIGS, kernel.RECORDS]),
-        n_columns=int(state[kernel.N_COLUMNS]),
-        in_order=not state[kernel.UNORDERED],
+        n_others=int(stats[MOST_CONTIGS, vcf_state.RECORDS]),
+        n_columns=int(state[vcf_state.N_COLUMNS]),
+        in_order=not state[vcf_state.UNORDERED],
         first=edges[0],
         last=edges[1],
     )
@@ -134,7 +137,7 @@ def _joined(before: Positions, after: Positions) -> Positions:
     if not after.runs.size:
         return before if before.n_columns else replace(before, n_columns=after.n_columns)
     columns = {before.n_columns, after.n_columns} - {0}
-    if len(columns) > 1 and max(columns) > kernel.FORMAT + 1:
+    if len(columns) > 1 and max(columns) > vcf_state.FORMAT + 1:
         raise NeedsWholeScan
     contigs = {each.name: each for each in before.contigs}
     numbers = {name: number for number, name in enumerate(contigs)}
@@ -208,7 +211,7 @@ def header_summary(preamble: bytes) -> Summary:
     lines = preamble.decode("utf-8", "replace").splitlines()
     if not lines:
         return {}
-    samples = lines[-1].split("\t")[kernel.N_FIXED + 1 :]
+    samples = lines[-1].split("\t")[vcf_state.N_FIXED + 1 :]
     return {
         "version": lines[0].removeprefix("##fileformat="),
         "samples": len(samples),
