@@ -27,11 +27,14 @@ from slicery_workers.kernels.values import (
     EMPTY,
     HIGHS,
     HUGE,
+    INT,
     NULL_WORD,
     ONES,
     QUOTED_EMPTY,
     TEXT,
+    digits_value,
     first_byte,
+    n_digits,
     number,
 )
 
@@ -162,6 +165,11 @@ def scan(
             if column < capacity:
                 note(column, TEXT, 0, statistics)
                 note_text(spare, 0, progress[SPARE], column, statistics)
+        elif column < capacity and _short_digits_end(text, at, stop, rules) >= 0:
+            end = _short_digits_end(text, at, stop, rules)
+            kind = INT
+            note(column, INT, np.int64(digits_value(word_at(text, at), end - at)), statistics)
+            note_text(text, at, end, column, statistics)
         else:
             kind, whole, mantissa, exponent, negative, value_at, value_stop, is_spare, end = _field(
                 text, at, stop, rules, spare
@@ -203,6 +211,17 @@ def scan(
     progress[EXPECTED] = expected
     progress[N_ROWS] += n_starts
     return why, at, n_starts
+
+
+@inner
+def _short_digits_end(text: Any, at: Any, stop: Any, rules: Any) -> Any:
+    """Return where the field at `at` ends if it is up to seven digits, which are most numbers; -1 if it is not."""
+    dialect, flags, _, _, _ = rules
+    n = n_digits(word_at(text, at))
+    after = byte_at(text, at + n)
+    if after != dialect[DELIMITER] and after != 10 and after != 13:
+        return -1
+    return at + n if 0 < n < 8 and at + n < stop and flags[byte_at(text, at)] == NUMERIC else -1
 
 
 @inner
