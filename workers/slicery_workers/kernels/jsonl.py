@@ -7,11 +7,14 @@ the array or object around. Runs of plain characters in strings, most of what th
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slicery_workers.kernels import kernel
+from slicery_workers.kernels.bare import inner, word_at
+from slicery_workers.kernels.values import HIGHS, ONES, first_byte, n_digits
 
 MOST_DEPTH = 512
 """Arrays and objects within one another; RFC 8259 §9 lets a parser limit them, and Python's json has near 1,000."""
@@ -48,6 +51,9 @@ STATE, AFTER, IN_NAME, DEPTH, LINE_START, N_LINES = range(6)
 
 LITERALS = ("true", "false", "null")
 NOT_NUMBERS = ("NaN", "Infinity")
+
+_EIGHT = np.uintp(8)
+_QUOTES, _BACKSLASHES, _BLANKS = (ONES * np.uint64(byte) for byte in b'"\\ ')
 
 _BLANK = b" \t\r"
 _DIGITS = b"0123456789"
@@ -123,12 +129,15 @@ def scan(
         i += one
         if target < ACTIONS:
             now = np.uintp(target)
+            if target in (INTEGER, FRACTION):
+                i = _pass_digits(block, i, n)
         elif target == END_STRING:
             now = np.uintp(COLON) if in_name else after
         elif target == OPEN_NAME:
             now, in_name = string, 1
         elif target == OPEN_STRING:
             now, in_name = string, 0
+            i = _pass_plain(block, i, n)  # names are short, and alike in all lines: byte by byte is as quick
         elif target == END_NUMBER:
             now = after
             i -= one
@@ -161,6 +170,33 @@ def scan(
             break
     state[STATE], state[AFTER], state[IN_NAME], state[DEPTH] = now, after, in_name, depth
     return n_starts, bad
+
+
+@inner
+def _pass_plain(block: Any, i: Any, n: Any) -> Any:
+    """Pass over characters that stand for themselves, eight at a time; those of the last bytes are left."""
+    while i + _EIGHT <= n:
+        word = word_at(block, i)
+        quote, backslash = word ^ _QUOTES, word ^ _BACKSLASHES
+        found = (
+            ((quote - ONES) & ~quote) | ((backslash - ONES) & ~backslash) | ((word - _BLANKS) & ~word) | word
+        )
+        found &= HIGHS
+        if found:
+            return i + np.uintp(first_byte(found))
+        i += _EIGHT
+    return i
+
+
+@inner
+def _pass_digits(block: Any, i: Any, n: Any) -> Any:
+    """Pass over digits, eight at a time; those of the last bytes are left."""
+    while i + _EIGHT <= n:
+        n_first = np.uintp(n_digits(word_at(block, i)))
+        i += n_first
+        if n_first < _EIGHT:
+            return i
+    return i
 
 
 def _set(rules: NDArray[np.uint8], state: int, found: bytes | range, target: int) -> None:

@@ -90,7 +90,7 @@ def pass_plain_record(
     while i < n and block[i] >= ZERO and block[i] <= NINE:
         value = value * 10 + block[i] - ZERO
         i += 1
-    if i == first or i > first + _MOST_DIGITS or i == n or block[i] != TAB:
+    if i in (first, n) or i > first + _MOST_DIGITS or block[i] != TAB:
         return begin
     ref = _behind_field(block, i + 1, TAB)
     alt = _behind_field(block, ref, TAB)
