@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from slicery import registry
-from slicery.decode import ReadFile
 from slicery.errors import DecodeError
 from slicery.ticket import Step, Ticket
+
+ReadWhole = Callable[[int], bytes | bytearray]
+"""Fetches the whole of a ticket's file, given its number."""
 
 
 class FileContent:
@@ -84,7 +85,7 @@ def decoder_of(ticket: Ticket) -> FileDecoder | None:
     return found if isinstance(found, FileDecoder) else None
 
 
-def load(ticket: Ticket, read_file: ReadFile) -> Any:
+def load(ticket: Ticket, read_whole: ReadWhole) -> Any:
     """Fetch a slice and decode it as one object.
 
     Raises:
@@ -94,7 +95,7 @@ def load(ticket: Ticket, read_file: ReadFile) -> Any:
     decoder = decoder_of(ticket)
     if decoder is None:
         raise DecodeError(f"{ticket.format} slices are read record by record; use records(), or bytes()")
-    loaded = decoder.load(_contents(ticket, read_file))
+    loaded = decoder.load(_contents(ticket, read_whole))
     _check_count(ticket, loaded.n_records)
     return loaded.value
 
@@ -104,19 +105,19 @@ def is_each_a_file(decoder: FileDecoder) -> bool:
     return bool(getattr(decoder, "each_is_a_file", False))
 
 
-def load_each(decoder: FileDecoder, ticket: Ticket, read_file: ReadFile) -> Iterator[Any]:
+def load_each(decoder: FileDecoder, ticket: Ticket, read_whole: ReadWhole) -> Iterator[Any]:
     """Fetch and decode the files of a slice one at a time; raises what `load` does."""
     n_records = 0
-    for content in _contents(ticket, read_file):
+    for content in _contents(ticket, read_whole):
         loaded = decoder.load([content])
         n_records += loaded.n_records
         yield loaded.value
     _check_count(ticket, n_records)
 
 
-def _contents(ticket: Ticket, read_file: ReadFile) -> list[FileContent]:
+def _contents(ticket: Ticket, read_whole: ReadWhole) -> list[FileContent]:
     return [
-        FileContent(file.name, partial(_whole, read_file, ordinal, file.length), ticket.steps_of(file))
+        FileContent(file.name, partial(read_whole, ordinal), ticket.steps_of(file))
         for ordinal, file in enumerate(ticket.files)
     ]
 
@@ -124,14 +125,3 @@ def _contents(ticket: Ticket, read_file: ReadFile) -> list[FileContent]:
 def _check_count(ticket: Ticket, n_records: int) -> None:
     if n_records != ticket.records.count:
         raise DecodeError(f"expected {ticket.records.count} records, found {n_records}")
-
-
-def _whole(read_file: ReadFile, ordinal: int, n_bytes: int) -> bytearray:
-    """Put a file's blocks in their place; joining them in the end takes memory twice, and three times the processor."""
-    data, at = bytearray(n_bytes), 0
-    with closing(read_file(ordinal)) as blocks:
-        for block in blocks:
-            data[at : at + len(block)] = block
-            at += len(block)
-    del data[at:]
-    return data

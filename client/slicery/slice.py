@@ -9,6 +9,7 @@ import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +18,7 @@ from urllib.parse import quote
 
 from slicery import decode, loading
 from slicery.errors import ConfigurationError, DecodeError, InvalidTicket, SliceryError
-from slicery.fetch import Signer, fetch
+from slicery.fetch import Signer, fetch, gather
 from slicery.files import write_file
 from slicery.ticket import JsonObject, Ticket
 
@@ -126,7 +127,7 @@ class Slice:
             MissingExtra: what the format's decoder needs is not installed.
             DecodeError: the format is read record by record, or the bytes are not what the ticket says.
         """
-        return self._noting(lambda: loading.load(self.ticket, self._reader(whole=True)))
+        return self._noting(lambda: loading.load(self.ticket, self._whole_reader()))
 
     def records(self) -> Iterator[Any]:
         """Yield the records, as the format's decoder gives them; of paired reads, tuples of two.
@@ -227,7 +228,7 @@ class Slice:
     def _each_to_folder(self, decoder: loading.FileDecoder, folder: Path) -> list[Path]:
         """Write what each file holds of the slice, one after another."""
         targets = [folder / name for name in _file_names([file.name for file in self.ticket.files])]
-        values = self._noted(loading.load_each(decoder, self.ticket, self._reader(whole=True)))
+        values = self._noted(loading.load_each(decoder, self.ticket, self._whole_reader()))
         return [
             path
             for target, value in zip(targets, values, strict=True)
@@ -287,9 +288,14 @@ class Slice:
             return read_file(ordinal)
         return decode.compressed_again(decode.file_bytes(self.ticket, ordinal, read_file), steps)
 
-    def _reader(self, *, whole: bool = False) -> decode.ReadFile:
-        signer = Signer(self.ticket, self._renew if self.api_url else None)
-        return lambda ordinal: fetch(signer, ordinal, whole=whole)
+    def _reader(self) -> decode.ReadFile:
+        return partial(fetch, self._signer())
+
+    def _whole_reader(self) -> loading.ReadWhole:
+        return partial(gather, self._signer())
+
+    def _signer(self) -> Signer:
+        return Signer(self.ticket, self._renew if self.api_url else None)
 
     def _renew(self) -> Ticket:
         from slicery.transport import transport_for

@@ -12,6 +12,7 @@ from datetime import timedelta
 import pytest
 
 from slicery import fetch as fetch_module
+from slicery import fetch as fetching
 from slicery.errors import (
     DatasetChanged,
     FetchError,
@@ -20,7 +21,7 @@ from slicery.errors import (
     ShortBody,
     TicketExpired,
 )
-from slicery.fetch import Signer, fetch
+from slicery.fetch import Signer, fetch, gather
 from slicery.ticket import Part, Ticket
 
 from .conftest import SECRET, Reply, Request, Server, make_ticket
@@ -61,30 +62,36 @@ def test_parts_come_in_their_order_inline_ones_among_them(server: Server) -> Non
     assert read(make_ticket(parts, count=1)) == b"head" + DATA[:700] + b"tail"
 
 
-def test_a_sole_part_that_is_wanted_whole_comes_without_a_thread(server: Server) -> None:
+def test_a_sole_part_is_gathered_without_a_thread(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     data = DATA * 2000  # more than a block
     server.put("/o", data)
     ticket = make_ticket([Part.inline(b"head"), server.signed("/o", 0, len(data)), Part.inline(b"")], count=1)
     server.faults["/o"] = [Reply(503), Reply(206, data, cut=len(data) - 10)]
-    before, seen = set(threading.enumerate()), set[threading.Thread]()
-    found = []
-    for block in fetch(Signer(ticket), 0, whole=True):
-        seen |= {each for each in threading.enumerate() if each.name == "slicery-part"}
-        found.append(block)
-    assert (b"".join(found), seen - before) == (b"head" + data, set())
+    monkeypatch.setattr(fetching, "_put_all", None)
+    assert gather(Signer(ticket), 0) == b"head" + data
     assert len(server.seen("/o")) == 3
 
 
-def test_several_parts_that_are_wanted_whole_come_in_their_order(server: Server) -> None:
+def test_several_parts_are_gathered_each_in_its_place(server: Server) -> None:
     server.put("/o", DATA)
-    ticket = make_ticket([server.signed("/o", n, n + 7) for n in range(0, 700, 7)], count=1)
-    assert b"".join(fetch(Signer(ticket), 0, whole=True)) == DATA[:700]
+    parts = [server.signed("/o", n, n + 7) for n in range(0, 700, 7)]
+    parts[50:50] = [Part.inline(b"middle"), Part.inline(b"")]
+    assert gather(Signer(make_ticket(parts, count=1)), 0) == DATA[:350] + b"middle" + DATA[350:700]
+    assert gather(Signer(make_ticket([[]], count=0)), 0) == b""
+
+
+def test_what_cannot_be_gathered_is_told_and_the_rest_is_left(server: Server) -> None:
+    server.put("/o", DATA)
+    server.faults["/o"] = [Reply(412)] * 100
+    with pytest.raises(DatasetChanged):
+        gather(Signer(make_ticket([server.signed("/o", n, n + 7) for n in range(0, 700, 7)], count=1)), 0)
+    assert len(server.seen("/o")) < 100
 
 
 def test_a_sole_part_that_has_expired_is_renewed(server: Server) -> None:
     stale = one_part(server)
     server.faults["/o"] = [Reply(403, EXPIRED)]
-    assert b"".join(fetch(Signer(stale, lambda: stale), 0, whole=True)) == DATA[100:5000]
+    assert gather(Signer(stale, lambda: stale), 0) == DATA[100:5000]
 
 
 def test_an_empty_slice_gives_nothing() -> None:

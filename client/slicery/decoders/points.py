@@ -86,8 +86,8 @@ def _read(reader: laspy.LasReader, file: FileContent) -> tuple[laspy.LasData, in
     is_laz = header.are_points_compressed and header.point_count > 0
     if is_laz:
         _check_backend()
-    if is_laz and laspy.LazBackend.Lazrs.is_available():
-        rows = _laz_rows(file.data, header, kept)
+    if not is_laz or laspy.LazBackend.Lazrs.is_available():
+        rows = (_laz_rows if is_laz else _las_rows)(file.data, header, kept)
         cloud = laspy.LasData(header, _record(header, rows.view(header.point_format.dtype())))
     else:
         cloud = reader.read()
@@ -100,6 +100,15 @@ def _read(reader: laspy.LasReader, file: FileContent) -> tuple[laspy.LasData, in
     if len(cloud.points) < header.point_count:
         cloud.update_header()
     return cloud, kept.stop - kept.start
+
+
+def _las_rows(data: bytes | bytearray, header: laspy.LasHeader, kept: _Kept) -> Points:
+    """Return the points that are kept, void (n,); they are not copied where they are all."""
+    size, start = header.point_format.size, header.offset_to_point_data
+    n_found = max(0, len(data) - start) // size
+    if n_found < header.point_count:
+        raise DecodeError(f"expected {header.point_count:,} points, found {n_found:,}")
+    return kept.pick(0, np.frombuffer(data, np.dtype((np.void, size)), header.point_count, start))
 
 
 def _laz_rows(data: bytes | bytearray, header: laspy.LasHeader, kept: _Kept) -> Points:

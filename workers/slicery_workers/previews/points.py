@@ -78,7 +78,7 @@ def _loaded(dataset: Indexed, files: Sequence[SliceFile], n_records: int, place:
     )
     span = RecordSpan(form.unit, 0, n_records)
     ticket = Ticket("p_preview", 0, 1, "d_preview", 1, form.name, "none", span, named, steps, _NEVER)
-    cloud = loading.load(ticket, lambda ordinal: (block for block in place.blocks(files[ordinal])))
+    cloud = loading.load(ticket, lambda ordinal: b"".join(place.blocks(files[ordinal])))
     dimensions = [name for name in cloud.point_format.dimension_names if name not in LEFT_OUT]
     places = [min(12, max(0, math.ceil(-math.log10(scale)))) for scale in cloud.header.scales]
     found: Values = {

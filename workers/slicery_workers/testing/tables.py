@@ -6,7 +6,6 @@ import json
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from slicery import loading
@@ -117,7 +116,7 @@ class TableDataset:
     def load(self, ticket: str) -> Any:
         """Read a ticket, given as JSON, as `Slice.load` does."""
         read = Ticket.from_json(json.loads(ticket))
-        return loading.load(read, partial(self._tickets.blocks, read))
+        return loading.load(read, lambda ordinal: bytearray().join(self._tickets.blocks(read, ordinal)))
 
     def raw(self, ticket: str) -> list[bytes]:
         """Return the bytes of each of a ticket's files, as fetched."""
