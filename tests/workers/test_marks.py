@@ -118,3 +118,11 @@ def test_windows_and_spills_keep_within_their_share(costs: list[tuple[int, int]]
         if allows(cost // 10, offset):
             spent += cost // 10
         assert spent <= (0.025 if size < 10**9 else 0.004) * (offset + 4096)
+
+
+@pytest.mark.parametrize("starts", [[5, 3], [200, 7, 8, 9], [1]])
+def test_starts_that_do_not_ascend_are_refused(starts: list[int]) -> None:
+    collector = Collector(2)
+    collector.add(np.zeros(500, np.uint8), 0, [], np.array([2, 4], np.int64))
+    with pytest.raises(ValueError, match="must ascend"):
+        collector.add(np.zeros(500, np.uint8), 500, [], np.array(starts, np.int64))

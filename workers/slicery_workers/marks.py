@@ -133,11 +133,16 @@ class Collector:
 
     def _mark(self, starts: Int64Array) -> None:
         """Keep the last start within reach of the mark before, or the next one where none is."""
-        reach = int(starts[-1]) - max(0, self._last_mark)
-        marks = np.empty(
-            (2 * (reach // self._spacing) + 4, 2), np.int64
-        )  # of three marks, two are not within reach
+        first, last = int(starts[0]), int(starts[-1])
+        reach = last - max(0, self._last_mark)
+        most = 2 * (max(0, reach) // self._spacing) + 4  # of three marks, two are not within reach
+        marks = np.empty((most, 2), np.int64)
         n = choose_marks(starts, self.n_records, self._spacing, self._last_mark, *self._last_start, marks)
+        if n < 0 or first < self._last_start[1] or last < first:
+            raise ValueError(
+                f"starts of records must ascend: expected them from {self._last_start[1]} on, "
+                f"found {first} to {last}"
+            )
         if n:
             self._marks.append(marks[:n])
             self._n_marks += n

@@ -15,13 +15,14 @@ def choose_marks(
 
     `n_before` records have gone before; `last` is the last mark's start, negative where there is none, and `before`
     the start of the record before these, negative where there is none. Of the starts within `spacing` of a mark, the
-    last one is the next mark, or else the first one behind. Returns how many marks there are.
+    last one is the next mark, or else the first one behind. Returns how many marks there are, -1 where there is no room
+    for them: where starts do not ascend.
     """
     n, at, n_marks = len(starts), 0, 0
     if last < 0:
         last = starts[0]
         n_marks = _keep(marks, n_marks, n_before, last)
-    while True:
+    while n_marks < len(marks):
         within = _first_behind(starts, at, n, last + spacing)
         if within == n:
             return n_marks
@@ -35,6 +36,7 @@ def choose_marks(
             at = within
         last = starts[at]
         n_marks = _keep(marks, n_marks, n_before + at, last)
+    return -1
 
 
 @inner
