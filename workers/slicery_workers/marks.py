@@ -88,7 +88,7 @@ class Collector:
             self._pending.append(pending)
         if len(starts):
             self._settle(starts)
-            self._mark(starts)
+            self._mark(np.ascontiguousarray(starts))  # kernels are compiled for one layout
             self.n_records += len(starts)
 
     def finish(self, text_size: int) -> None:
