@@ -84,19 +84,22 @@ def referred(
         if kind == STORED:
             n, at = _stored(deflated, at, text, n, stop, most)
         else:
-            n_far = _N_DISTANCES
-            if kind == FIXED:
-                _fix(lengths)
-                n_near = _N_SYMBOLS
-            elif kind == DYNAMIC:
-                n_near, n_far = bits_at(deflated, at, 5) + 257, bits_at(deflated, at + 5, 5) + 1
-                at = read_codes(deflated, at, last, lengths, codes)
-            else:
-                return -1
+            at = _read_tables(
+                deflated,
+                at,
+                last,
+                kind,
+                lengths,
+                codes,
+                quick,
+                counts,
+                symbols,
+                far_quick,
+                far_counts,
+                far_symbols,
+            )
             if at < 0:
                 return -1
-            _order(lengths, 0, n_near, quick, counts, symbols)
-            _order(lengths, n_near, n_far, far_quick, far_counts, far_symbols)
             is_open = True
             while n < most and is_open:
                 if at > last:
@@ -125,6 +128,36 @@ def referred(
         if at < 0 or at > last:
             return -1
     return first
+
+
+@outer
+def _read_tables(
+    deflated: Any,
+    at: Any,
+    last: Any,
+    kind: Any,
+    lengths: Any,
+    codes: Any,
+    quick: Any,
+    counts: Any,
+    symbols: Any,
+    far_quick: Any,
+    far_counts: Any,
+    far_symbols: Any,
+) -> Any:
+    """Make the tables of a block's codes; return the bit behind its header, -1 where that describes none."""
+    n_near, n_far = _N_SYMBOLS, _N_DISTANCES
+    if kind == FIXED:
+        _fix(lengths)
+    elif kind == DYNAMIC:
+        n_near, n_far = bits_at(deflated, at, 5) + 257, bits_at(deflated, at + 5, 5) + 1
+        at = read_codes(deflated, at, last, lengths, codes)
+    else:
+        at = -1
+    if at >= 0:
+        _order(lengths, 0, n_near, quick, counts, symbols)
+        _order(lengths, n_near, n_far, far_quick, far_counts, far_symbols)
+    return at
 
 
 @inner
