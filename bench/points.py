@@ -11,8 +11,8 @@ points. Of each it is also measured how long slices take that are cut by `count`
 when no node stays decompressed from one slice to the next, as where each slice is read by a process of its own.
 
 PEER_PYTHON names the interpreter of the peer's environment (pip install cloud-dataplug "laspy[lazrs]"). Its LAS needs
-lasindex and laxquery of LAStools. Without lasindex it is given one that only reads the points, and the byte ranges of
-our own index for laxquery: then its time is the least that it can be. LAZ it does not read.
+lasindex of LAStools and laxquery of a fork of it. Without them it is given those of laxtools.cpp, which do the same with
+less work for each point, and so need a compiler. LAZ it does not read.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ INDEX_LIMIT, READ_LIMIT = 2.0, 5.0
 ROUNDS = 3
 SIDE = 8
 TILES = 100
-STAND_IN = '#!/bin/sh\ncat > /dev/null\n: > "$3"\n'
+PEER_TOOLS = ("lasindex", "laxquery")
 N_POINTS = {"las": 10_000_000, "laz": 3_000_000, "copc": 3_000_000, "terrain": 5_000_000}
 
 
@@ -58,7 +58,7 @@ def main() -> int:
         with_tools(Path(folder))
         with quick_store(folder) as endpoint, stack(SOURCE.format(endpoint=endpoint)) as running:
             for name, path in paths.items():
-                failed += compare(running, name, path, endpoint, Path(folder))
+                failed += compare(running, name, path, endpoint)
     return failed
 
 
@@ -134,26 +134,24 @@ MAKERS: dict[str, Callable[[Path, int], None]] = {"las": las, "laz": laz, "copc"
 
 
 def with_tools(folder: Path) -> None:
-    """Give the peer a lasindex that reads all points and does nothing with them, unless there is a real one."""
-    if shutil.which("lasindex"):
+    """Give the peer the programs that it needs for LAS, unless there are real ones."""
+    if all(map(shutil.which, PEER_TOOLS)):
         return
-    tools = folder / "tools"
+    tools, source = folder / "tools", Path(__file__).with_name("laxtools.cpp")
     tools.mkdir()
-    (tools / "lasindex").write_text(STAND_IN)
-    (tools / "lasindex").chmod(0o755)
+    for name in PEER_TOOLS:
+        subprocess.run(["c++", "-O2", "-std=c++17", "-o", tools / name, source], check=True)
     os.environ["PATH"] = f"{tools}{os.pathsep}{os.environ['PATH']}"
 
 
-def compare(running: Stack, name: str, path: Path, endpoint: str, folder: Path) -> int:
+def compare(running: Stack, name: str, path: Path, endpoint: str) -> int:
     """Measure one object, in turns with the peer; return how many limits it misses."""
     uri = f"s3://quick/{path.name}"
     form = "copc" if name == "terrain" else name
     dataset = running.client.register(uri, format=form)
     dataset.wait(600)
     partition = dataset.partition("grid", nx=SIDE, ny=SIDE)
-    ranges = folder / "ranges.json"
-    ranges.write_text(json.dumps(boxes_and_ranges(dataset, partition)))
-    peer = [os.environ.get("PEER_PYTHON"), endpoint, uri, str(ranges)]
+    peer = [os.environ.get("PEER_PYTHON"), endpoint, uri]
     theirs = [] if name == "laz" or not peer[0] else ["index", "read"]
     ours: dict[str, list[float]] = {"index": [], "read": []}
     others: dict[str, list[float]] = {"index": [], "read": []}
@@ -163,12 +161,15 @@ def compare(running: Stack, name: str, path: Path, endpoint: str, folder: Path) 
             seconds_of(lambda: read(dataset.partition("grid", nx=SIDE, ny=SIDE), dataset.n_records))
         )
         for what in theirs:
-            others[what].append(peer_seconds(what, form, *peer))
+            done = peer_run(what, form, *peer)
+            others[what].append(done["seconds"])
     fetched = sum(file.length for each in partition for file in each.ticket.files)
     size, slices = path.stat().st_size / 1e6, SIDE**2
     print(
         f"{name:5} {size:.1f} MB, {dataset.n_records:,} points; {slices} slices fetch {fetched / 1e6:.1f} MB"
     )
+    if form == "las" and theirs:
+        print(f"      cloud-dataplug fetches {done['fetched'] / 1e6:.1f} MB and gives {done['points']:,} points")
     failed = told("index", ours["index"], others["index"], INDEX_LIMIT if name == "las" else 0)
     failed += told("read", ours["read"], others["read"], READ_LIMIT)
     if form == "copc":
@@ -197,26 +198,6 @@ def read(partition: Any, n_points: int) -> None:
         sys.exit(f"expected {n_points:,} points, found {found:,}")
 
 
-def boxes_and_ranges(dataset: Any, partition: Any) -> list[Any]:
-    """Return, for each slice, a box as the peer makes it, and the ranges of points that its ticket names."""
-    min_x, min_y, max_x, max_y = dataset.summary["bounds"]
-    x, y = np.linspace(min_x, max_x, SIDE + 1), np.linspace(min_y, max_y, SIDE + 1)
-    found = []
-    for number, each in enumerate(partition):
-        row, column = divmod(number, SIDE)
-        spans = [
-            [
-                int(value) + last
-                for value, last in zip(part.headers["Range"][6:].split("-"), (0, 1), strict=True)
-            ]
-            for file in each.ticket.files
-            for part in file.parts
-            if part.headers
-        ]
-        found.append([[x[column], y[row], x[column + 1], y[row + 1]], spans])
-    return found
-
-
 def told(what: str, ours: Sequence[float], theirs: Sequence[float], limit: float) -> int:
     """Print a row; return 1 when the ratio is under the limit."""
     mine = statistics.median(ours)
@@ -239,12 +220,12 @@ def seconds_of(run: Callable[[], None]) -> float:
     return time.perf_counter() - began
 
 
-def peer_seconds(what: str, form: str, peer: str, endpoint: str, uri: str, ranges: str) -> float:
-    """Let the peer index or read the object."""
+def peer_run(what: str, form: str, peer: str, endpoint: str, uri: str) -> dict[str, float]:
+    """Let the peer index or read the object; return its seconds, and the points and bytes of what it read."""
     script = str(Path(__file__).with_name("peer_points.py"))
-    command = [peer, script, what, form, endpoint, uri, str(SIDE**2), ranges]
+    command = [peer, script, what, form, endpoint, uri, str(SIDE**2)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return float(json.loads(done.stdout.splitlines()[-1])["seconds"])
+    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 if __name__ == "__main__":

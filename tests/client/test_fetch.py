@@ -11,6 +11,7 @@ from datetime import timedelta
 
 import pytest
 
+from slicery import crew
 from slicery import fetch as fetch_module
 from slicery import fetch as fetching
 from slicery.errors import (
@@ -360,16 +361,18 @@ def test_parts_are_fetched_side_by_side(server: Server) -> None:
     assert read(make_ticket(parts, count=1)) == DATA[:16]
 
 
-def test_closing_stops_the_downloads(server: Server) -> None:
+def test_closing_stops_the_downloads(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     data = bytes(32 << 20)
     server.put("/o", data)
-    before = threading.active_count()
+    monkeypatch.setattr(crew, "_crew", crew.Crew())
+    monkeypatch.setattr(crew, "IDLE_SECONDS", 0.05)
+    before = set(threading.enumerate())
     blocks = fetch(Signer(make_ticket([server.signed("/o", 0, len(data))], count=1)), 0)
     next(blocks)
     blocks.close()
-    deadline = time.monotonic() + 5
-    while any(thread.name == "slicery-part" for thread in threading.enumerate()):
-        assert time.monotonic() < deadline, f"{threading.active_count()} threads, {before} before"
+    deadline = time.monotonic() + 20
+    while any(each.name == "slicery-part" and each not in before for each in threading.enumerate()):
+        assert time.monotonic() < deadline, f"{threading.active_count()} threads, {len(before)} before"
         time.sleep(0.01)
 
 

@@ -58,6 +58,14 @@ def _loading(n_bits: int) -> Function:
 
 
 def _found_byte(_context: Any, text: Any, at: Any, byte: Any) -> Any:  # noqa: ARG001
+    return types.uint64(text, types.int64, types.int64), _comparing("==")
+
+
+def _found_below(_context: Any, text: Any, at: Any, byte: Any) -> Any:  # noqa: ARG001
+    return types.uint64(text, types.int64, types.int64), _comparing("<")
+
+
+def _comparing(relation: str) -> Function:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array = context.make_array(signature.args[0])(context, builder, arguments[0])
         lane, zero = ir.IntType(8), ir.Constant(ir.IntType(32), 0)
@@ -69,10 +77,10 @@ def _found_byte(_context: Any, text: Any, at: Any, byte: Any) -> Any:  # noqa: A
         )
         first = builder.insert_element(nothing, builder.trunc(arguments[2], lane), zero)
         wanted = builder.shuffle_vector(first, nothing, everywhere)
-        found = builder.icmp_unsigned("==", builder.load(pointer, align=1), wanted)
+        found = builder.icmp_signed(relation, builder.load(pointer, align=1), wanted)
         return builder.bitcast(found, ir.IntType(LANES))
 
-    return types.uint64(text, types.int64, types.int64), generate
+    return generate
 
 
 def _lowest_bit(_context: Any, word: Any) -> Any:  # noqa: ARG001
@@ -107,6 +115,9 @@ LANES = 64
 
 found_byte: Function = intrinsic(_found_byte)
 """A mask of LANES bits: which bytes of a text from a place on are a certain one; nobody checks the place."""
+
+found_below: Function = intrinsic(_found_below)
+"""A mask of LANES bits: which bytes of a text are less than a certain one, signed: those from 128 on are negative."""
 
 lowest_bit: Function = intrinsic(_lowest_bit)
 """The number of zero bits below a word's lowest one; 64 where there is none."""

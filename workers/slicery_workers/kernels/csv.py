@@ -21,25 +21,22 @@ import numpy as np
 
 from slicery_workers.kernels.bare import byte_at, inner, outer, word_at
 from slicery_workers.kernels.csv_columns import KEPT_BYTES, note, note_real, note_text
-from slicery_workers.kernels.csv_values import NO_DIGITS, NUMERIC, classified
+from slicery_workers.kernels.csv_dialect import DELIMITER, ESCAPE, KEEP, NULLS_ARE_TEXT, QUOTE
+from slicery_workers.kernels.csv_plain import plain_cells, value_of
+from slicery_workers.kernels.csv_values import NO_DIGITS
 from slicery_workers.kernels.values import (
     DOUBLE,
     EMPTY,
     HIGHS,
     HUGE,
-    INT,
     NULL_WORD,
     ONES,
     QUOTED_EMPTY,
     TEXT,
-    digits_value,
     first_byte,
-    n_digits,
-    number,
 )
 
 FIELD, PLAIN, QUOTED, CLOSED, ESCAPED, ESCAPED_QUOTED = range(6)
-DELIMITER, QUOTE, ESCAPE, KEEP, NULLS_ARE_TEXT = range(5)
 LONG_FIELD = 4 << 10
 """Bytes from which on a field that is not whole yet is followed, and no longer kept."""
 
@@ -134,8 +131,6 @@ def scan(
 
     `rules` are (dialect, flags, null words, powers of ten, kinds that are declared for each column).
     Returns (why it stopped, where, how many row starts it wrote). Where it stopped a field begins.
-
-    It is one long loop: what it keeps between two fields stays in registers, which is half of its speed.
     """
     dialect, declared = rules[0], rules[4]
     delimiter = dialect[DELIMITER]
@@ -165,12 +160,25 @@ def scan(
             if column < capacity:
                 note(column, TEXT, 0, statistics)
                 note_text(spare, 0, progress[SPARE], column, statistics)
-        elif column < capacity and _short_digits_end(text, at, stop, rules) >= 0:
-            end = _short_digits_end(text, at, stop, rules)
-            kind = INT
-            note(column, INT, np.int64(digits_value(word_at(text, at), end - at)), statistics)
-            note_text(text, at, end, column, statistics)
         else:
+            if dialect[ESCAPE] < 0:
+                at, column, row_start, n_starts, fresh = plain_cells(
+                    text,
+                    at,
+                    stop,
+                    base,
+                    last_start,
+                    rules,
+                    column,
+                    row_start,
+                    expected,
+                    statistics,
+                    spare,
+                    starts,
+                    n_starts,
+                )
+                if fresh or at >= stop or (column >= capacity and expected < 0):
+                    continue
             kind, whole, mantissa, exponent, negative, value_at, value_stop, is_spare, end = _field(
                 text, at, stop, rules, spare
             )
@@ -214,23 +222,12 @@ def scan(
 
 
 @inner
-def _short_digits_end(text: Any, at: Any, stop: Any, rules: Any) -> Any:
-    """Return where the field at `at` ends if it is up to seven digits, which are most numbers; -1 if it is not."""
-    dialect, flags, _, _, _ = rules
-    n = n_digits(word_at(text, at))
-    after = byte_at(text, at + n)
-    if after != dialect[DELIMITER] and after != 10 and after != 13:
-        return -1
-    return at + n if 0 < n < 8 and at + n < stop and flags[byte_at(text, at)] == NUMERIC else -1
-
-
-@inner
 def _field(text: Any, at: Any, stop: Any, rules: Any, spare: Any) -> Any:
     """Read the field at `at`: (as `number` gives it, its value from and to, whether that is in `spare`, its end).
 
     The end is the byte behind the field, at or behind `stop` where the field is not whole.
     """
-    dialect, flags, _, powers, _ = rules
+    dialect = rules[0]
     quoted = byte_at(text, at) == dialect[QUOTE]
     if quoted:
         end, simple = _quoted_end(text, at, stop, dialect)
@@ -245,14 +242,7 @@ def _field(text: Any, at: Any, stop: Any, rules: Any, spare: Any) -> Any:
         return TEXT, 0, NO_DIGITS, 0, False, 0, n, True, end
     if value_stop == value_at:
         return QUOTED_EMPTY if quoted else EMPTY, 0, NO_DIGITS, 0, False, at, at, False, end
-    flag = flags[byte_at(text, value_at)]
-    if flag == NUMERIC:
-        kind, whole, mantissa, exponent, negative, number_stop = number(text, value_at, powers)
-        if kind and number_stop == value_stop:
-            return kind, whole, mantissa, exponent, negative, value_at, value_stop, False, end
-    if flag == 0:
-        return TEXT, 0, NO_DIGITS, 0, False, value_at, value_stop, False, end
-    kind, whole, mantissa, exponent, negative = classified(text, value_at, value_stop, rules, spare)
+    kind, whole, mantissa, exponent, negative = value_of(text, value_at, value_stop, rules, spare)
     return kind, whole, mantissa, exponent, negative, value_at, value_stop, False, end
 
 

@@ -35,7 +35,7 @@ KEPT_BYTES = 8 * KEY_WORDS
 """Bytes kept of the least and greatest text: a hundred characters of UTF-8."""
 
 _KINDS, _EMPTIES, _QUOTED_EMPTIES, _NULL_WORDS, _LEAST, _MOST = (np.uintp(n) for n in range(6))
-_LOW, _HIGH, _LOW_LENGTH = np.uintp(0), np.uintp(1), np.uintp(2)
+_LOW, _HIGH, _LOW_LENGTH, _HIGH_LENGTH = np.uintp(0), np.uintp(1), np.uintp(2), np.uintp(3)
 _NOTHING = np.uint64(2**64 - 1)
 _WHOLE = BOOL | INT | DATE | TIME | ZONED
 
@@ -59,6 +59,25 @@ def note(column: Any, kind: Any, whole: Any, statistics: Any) -> None:
 
 
 @inner
+def note_whole(column: Any, kind: Any, whole: Any, statistics: Any) -> None:
+    """Note a value whose kind is known to have a range of integers or times."""
+    counts, row = statistics[0], np.uintp(column)
+    counts[row, _KINDS] |= kind
+    if whole < counts[row, _LEAST]:
+        counts[row, _LEAST] = whole
+    if whole > counts[row, _MOST]:
+        counts[row, _MOST] = whole
+
+
+@inner
+def note_empty(column: Any, is_quoted: Any, statistics: Any) -> None:
+    """Note a cell with nothing in it, or nothing between its quotes."""
+    counts, row = statistics[0], np.uintp(column)
+    counts[row, _KINDS] |= QUOTED_EMPTY if is_quoted else EMPTY
+    counts[row, _QUOTED_EMPTIES if is_quoted else _EMPTIES] += 1
+
+
+@inner
 def note_real(column: Any, mantissa: Any, exponent: Any, negative: Any, statistics: Any, powers: Any) -> None:
     """Widen a column's range of doubles; the nearest double is looked for only near its bounds."""
     reals, row = statistics[1], np.uintp(column)
@@ -76,18 +95,35 @@ def note_text(text: Any, at: Any, stop: Any, column: Any, statistics: Any) -> No
     bounds = statistics[2]
     if column >= len(bounds):
         return
-    row = np.uintp(column)
+    row, keys = np.uintp(column), statistics[3]
+    size = stop - at
+    key = swapped(head(text, at, stop))
+    second = swapped(head(text, at + 8, max(stop, at + 8)))
+    short = size <= 16
+    low, high = bounds[row, _LOW], bounds[row, _HIGH]
+    is_low = (key == low) & (np.uint64(size) == bounds[row, _LOW_LENGTH]) & (second == keys[row, _LOW, _HIGH]) & short
+    is_high = (key == high) & (np.uint64(size) == bounds[row, _HIGH_LENGTH]) & (second == keys[row, _HIGH, _HIGH]) & short
+    if ((key > low) | is_low) & ((key < high) | is_high):
+        return
     stop = min(stop, at + KEPT_BYTES)
-    length, key = np.uint64(stop - at), swapped(head(text, at, stop))
     if bounds[row, _LOW_LENGTH] == _NOTHING:
         _keep(text, at, stop, column, 0, bounds, statistics[3])
         _keep(text, at, stop, column, 1, bounds, statistics[3])
         return
-    low, high = bounds[row, _LOW], bounds[row, _HIGH]
+    length = np.uint64(stop - at)
     if key < low or (key == low and _is_beyond(text, at, stop, length, column, 0, statistics)):
         _keep(text, at, stop, column, 0, bounds, statistics[3])
     if key > high or (key == high and _is_beyond(text, at, stop, length, column, 1, statistics)):
         _keep(text, at, stop, column, 1, bounds, statistics[3])
+
+
+@inner
+def note_various(text: Any, at: Any, stop: Any, column: Any, statistics: Any) -> None:
+    """Widen a column's range of texts by one that seldom is a bound of it, as numbers seldom are."""
+    bounds, row = statistics[2], np.uintp(column)
+    is_column = column < len(bounds)
+    if not (is_column and bounds[row, _LOW] < swapped(head(text, at, stop)) < bounds[row, _HIGH]):
+        note_text(text, at, stop, column, statistics)
 
 
 @inner
@@ -114,6 +150,7 @@ def _order(text: Any, at: Any, stop: Any, column: Any, side: Any, bounds: Any, k
 @outer
 def _keep(text: Any, at: Any, stop: Any, column: Any, side: Any, bounds: Any, keys: Any) -> None:
     bounds[column, side], bounds[column, 2 + side] = swapped(head(text, at, stop)), np.uint64(stop - at)
+    keys[column, side, 1] = 0
     for n in range(1, (stop - at + 7) // 8):
         keys[column, side, n] = swapped(head(text, at + 8 * n, stop))
 

@@ -71,7 +71,7 @@ def _typed(text: Any, at: Any, stop: Any, powers: Any) -> Any:
         kind = 0
     if kind and end == stop:
         return kind, whole, mantissa, exponent, negative
-    truth = _truth(text, at, stop) if first == at else -1
+    truth = truth_of(text, at, stop) if first == at else -1
     if truth >= 0:
         return BOOL, truth, NO_DIGITS, 0, False
     if _is_infinity(text, at, stop):
@@ -80,12 +80,13 @@ def _typed(text: Any, at: Any, stop: Any, powers: Any) -> Any:
 
 
 @inner
-def _truth(text: Any, at: Any, stop: Any) -> Any:
+def truth_of(text: Any, at: Any, stop: Any) -> Any:
     """Return 1 for true, True and TRUE, 0 for false, False and FALSE, -1 for anything else."""
     word = head(text, at, stop) if stop - at <= 8 else np.uint64(0)
-    if word == _TRUE or word == _TRUE_TITLE or word == _TRUE_UPPER:  # noqa: SIM109 - these are compared as words
-        return 1
-    return 0 if word == _FALSE or word == _FALSE_TITLE or word == _FALSE_UPPER else -1  # noqa: SIM109
+    is_true = byte_at(text, at) | 32 == 116  # words are chosen, not branched to, as nobody can tell which it will be
+    lower, title = _TRUE if is_true else _FALSE, _TRUE_TITLE if is_true else _FALSE_TITLE
+    upper = _TRUE_UPPER if is_true else _FALSE_UPPER
+    return np.int64(is_true) if word == lower or word == title or word == upper else np.int64(-1)  # noqa: SIM109
 
 
 @inner

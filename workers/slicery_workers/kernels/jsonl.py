@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slicery_workers.kernels import kernel
-from slicery_workers.kernels.bare import inner, word_at
-from slicery_workers.kernels.values import HIGHS, ONES, first_byte, n_digits
+from slicery_workers.kernels.bare import LANES, found_below, found_byte, inner, lowest_bit, word_at
+from slicery_workers.kernels.values import n_digits
 
 MOST_DEPTH = 512
 """Arrays and objects within one another; RFC 8259 §9 lets a parser limit them, and Python's json has near 1,000."""
@@ -52,10 +52,18 @@ STATE, AFTER, IN_NAME, DEPTH, LINE_START, N_LINES = range(6)
 LITERALS = ("true", "false", "null")
 NOT_NUMBERS = ("NaN", "Infinity")
 
-_EIGHT = np.uintp(8)
-_QUOTES, _BACKSLASHES, _BLANKS = (ONES * np.uint64(byte) for byte in b'"\\ ')
+_TRUE, _FALSE, _NULL = LITERAL, LITERAL + 3, LITERAL + 7
+"""The states behind their first letters."""
 
-_BLANK = b" \t\r"
+_EIGHT, _LANES, _AHEAD = np.uintp(8), np.uintp(LANES), np.uintp(LANES + 8)
+_LONGEST_NUMBER = np.uintp(40)
+_QUOTE, _BACKSLASH, _BLANK, _MINUS, _ZERO, _POINT, _E = b'"\\ -0.e'
+_BYTE, _FOUR_BYTES, _FIVE_BYTES = np.uint64(0xFF), np.uint64(0xFFFFFFFF), np.uint64(0xFFFFFFFFFF)
+_TRUE_TEXT, _FALSE_TEXT, _NULL_TEXT = (
+    np.uint64(int.from_bytes(word.encode(), "little")) for word in LITERALS
+)
+
+_BLANKS = b" \t\r"
 _DIGITS = b"0123456789"
 
 
@@ -121,6 +129,7 @@ def scan(
     n_starts, bad = 0, np.int64(-1)
     while i < n:
         if now == string:
+            i = _pass_plain(block, i, n)
             while i < n and rules[(string << eight) | block[i]] == STRING:
                 i += one
             if i == n:
@@ -129,15 +138,24 @@ def scan(
         i += one
         if target < ACTIONS:
             now = np.uintp(target)
-            if target in (INTEGER, FRACTION):
+            if target in (INTEGER, ZERO, MINUS):
+                end = _number_end(block, i - one, n)
+                if end:
+                    now, i = after, end
+            elif target == FRACTION:
                 i = _pass_digits(block, i, n)
+            elif target in (VALUE, NAME):
+                i += np.uintp(i < n and block[i] == _BLANK)
+            elif target in (_TRUE, _FALSE, _NULL):
+                end = _word_end(block, i - one, n)
+                if end:
+                    now, i = after, end
         elif target == END_STRING:
             now = np.uintp(COLON) if in_name else after
         elif target == OPEN_NAME:
             now, in_name = string, 1
         elif target == OPEN_STRING:
             now, in_name = string, 0
-            i = _pass_plain(block, i, n)  # names are short, and alike in all lines: byte by byte is as quick
         elif target == END_NUMBER:
             now = after
             i -= one
@@ -174,18 +192,74 @@ def scan(
 
 @inner
 def _pass_plain(block: Any, i: Any, n: Any) -> Any:
-    """Pass over characters that stand for themselves, eight at a time; those of the last bytes are left."""
-    while i + _EIGHT <= n:
-        word = word_at(block, i)
-        quote, backslash = word ^ _QUOTES, word ^ _BACKSLASHES
-        found = (
-            ((quote - ONES) & ~quote) | ((backslash - ONES) & ~backslash) | ((word - _BLANKS) & ~word) | word
-        )
-        found &= HIGHS
-        if found:
-            return i + np.uintp(first_byte(found))
-        i += _EIGHT
+    """Pass over characters that stand for themselves, 64 bytes at a time; those of the last bytes are left."""
+    while i + _AHEAD <= n:
+        end = i + _LANES
+        found = found_below(block, i, 32) | found_byte(block, i, _QUOTE) | found_byte(block, i, _BACKSLASH)
+        while found:
+            skipped = lowest_bit(found)
+            i += np.uintp(skipped)
+            size = np.uint64(_character_size(word_at(block, i)))
+            if not size:
+                return i
+            i += np.uintp(size)
+            found = found >> skipped >> size
+        i = max(i, end)
     return i
+
+
+@inner
+def _character_size(word: Any) -> Any:
+    """Return how many bytes a character has that begins a word and is not ASCII; 0 if it is, or is not UTF-8."""
+    lead, second = word & _BYTE, (word >> np.uint64(8)) & _BYTE
+    if lead < 0xC2 or lead > 0xF4 or not 0x80 <= second < 0xC0:
+        return 0
+    if lead < 0xE0:
+        return 2
+    third = (word >> np.uint64(16)) & _BYTE
+    if not 0x80 <= third < 0xC0 or (lead == 0xE0 and second < 0xA0) or (lead == 0xED and second >= 0xA0):
+        return 0
+    if lead < 0xF0:
+        return 3
+    fourth = (word >> np.uint64(24)) & _BYTE
+    if not 0x80 <= fourth < 0xC0 or (lead == 0xF0 and second < 0x90) or (lead == 0xF4 and second >= 0x90):
+        return 0
+    return 4
+
+
+@inner
+def _number_end(block: Any, i: Any, n: Any) -> Any:
+    """Return where a number ends that has no exponent and is not long; 0 where that is to be found byte by byte."""
+    if i + _LONGEST_NUMBER > n:
+        return np.uintp(0)
+    i += np.uintp(block[i] == _MINUS)
+    word = word_at(block, i)
+    n_whole = n_digits(word)
+    if n_whole == 0 or n_whole == 8 or (n_whole > 1 and word & _BYTE == _ZERO):
+        return np.uintp(0)
+    i += np.uintp(n_whole)
+    if block[i] == _POINT:
+        n_first = n_digits(word_at(block, i + np.uintp(1)))
+        if n_first == 0:
+            return np.uintp(0)
+        i += np.uintp(n_first + 1)
+        if n_first == 8:
+            n_more = n_digits(word_at(block, i))
+            if n_more == 8:
+                return np.uintp(0)
+            i += np.uintp(n_more)
+    return np.uintp(0) if block[i] | 32 == _E else i
+
+
+@inner
+def _word_end(block: Any, i: Any, n: Any) -> Any:
+    """Return where one of LITERALS ends; 0 if none stands there."""
+    if i + _EIGHT > n:
+        return np.uintp(0)
+    word = word_at(block, i)
+    if word & _FOUR_BYTES == _TRUE_TEXT or word & _FOUR_BYTES == _NULL_TEXT:
+        return i + np.uintp(4)
+    return i + np.uintp(5) if word & _FIVE_BYTES == _FALSE_TEXT else np.uintp(0)
 
 
 @inner
@@ -206,7 +280,7 @@ def _set(rules: NDArray[np.uint8], state: int, found: bytes | range, target: int
 def _add_structure(rules: NDArray[np.uint8]) -> None:
     rules[LINE] = BEGIN
     for state in (LINE, VALUE, ITEM, FIRST_NAME, NAME, COLON, AFTER_ITEM, AFTER_MEMBER, AFTER_ALL):
-        _set(rules, state, _BLANK, state)
+        _set(rules, state, _BLANKS, state)
     for state in (LINE, AFTER_ALL):
         _set(rules, state, b"\n", END_LINE)
     rules[FILE] = rules[LINE]

@@ -41,14 +41,16 @@ PADDING = 64
 
 ONES = np.uint64(0x0101010101010101)
 HIGHS = np.uint64(0x8080808080808080)
-EIGHT, ONE = np.uint64(8), np.uint64(1)
+EIGHT, SIXTEEN, ONE = np.uint64(8), np.uint64(16), np.uint64(1)
 
 _ZEROS = np.uint64(0x3030303030303030)
 _NOT_DIGIT = np.uint64(0x7676767676767676)
+_MONTH_DAY, _NOT_MONTH_DAY = np.uint64(0x30302D3030), np.uint64(0x76767F7676)
+_FIVE_HIGHS, _THREE_BYTES, _BYTE = np.uint64(0x8080808080), np.uint64(24), np.uint64(255)
 _PAIRS = np.uint64(0x000000FF000000FF)
 _PAIR_HIGH, _PAIR_LOW = np.uint64(0x000F424000000064), np.uint64(0x0000271000000001)
-_TEN, _SIXTEEN, _HALF = np.uint64(10), np.uint64(16), np.uint64(32)
-_TENS = np.array([10**n for n in range(20)], np.uint64)
+_TEN, _HALF = np.uint64(10), np.uint64(32)
+TENS = np.array([10**n for n in range(20)], np.uint64)
 _ROOM = np.array([(10**19 - 10**n) // 10**n for n in range(20)], np.uint64)
 """Up to which number another n digits fit behind it: 19 digits do in 64 bits."""
 _EXACT_TENS = np.array([10.0**n for n in range(23)])
@@ -61,8 +63,14 @@ BEYOND = 1 << 20
 """The exponent of infinity."""
 _SPLIT = 134217729.0
 """2**27 + 1 (Dekker 1971, doi:10.1007/BF01397083)."""
-_DAYS_BEFORE = np.array([0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365], np.int64)
-_DAY = 86_400_000_000
+_DAYS_OF = np.array([31, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] * 2, np.int64)
+"""Days of each month, from the last one of the year before on; the same for leap years."""
+_DAYS_OF[13 + 2] = 29
+_DAYS_BEFORE = np.concatenate([np.cumsum([-31 - 719_163, *year[:-1]]) for year in np.split(_DAYS_OF, 2)])
+"""Days from 1970 to a month's last day before, in year 1."""
+DAY = 86_400_000_000
+"""Microseconds of a day."""
+NO_DATE = -(1 << 40)
 
 Powers = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]
 
@@ -107,7 +115,7 @@ def digits_value(word: Any, n: Any) -> Any:
     value = (word ^ _ZEROS) << np.uint64(8 * (8 - n))
     value = value * _TEN + (value >> EIGHT)
     high = (value & _PAIRS) * _PAIR_HIGH
-    low = ((value >> _SIXTEEN) & _PAIRS) * _PAIR_LOW
+    low = ((value >> SIXTEEN) & _PAIRS) * _PAIR_LOW
     return (high + low) >> _HALF
 
 
@@ -125,7 +133,7 @@ def number(text: Any, start: Any, powers: Any) -> Any:
         m = n_digits(word_at(text, at + n + 1))
         stop = at + n + 1 + m
         if 0 < m < 8 and (byte_at(text, stop) | 32) != 101:  # most doubles are of this form
-            mantissa = digits_value(word_at(text, at), n) * _TENS[m] + digits_value(
+            mantissa = digits_value(word_at(text, at), n) * TENS[m] + digits_value(
                 word_at(text, at + n + 1), m
             )
             return DOUBLE, 0, mantissa, -m, negative, stop
@@ -193,7 +201,7 @@ def _more_digits(text: Any, at: Any, mantissa: Any) -> Any:
         if dropped:
             dropped += n
         elif mantissa <= _ROOM[n]:
-            mantissa = mantissa * _TENS[n] + digits_value(word_at(text, at), n)
+            mantissa = mantissa * TENS[n] + digits_value(word_at(text, at), n)
         else:
             for digit in range(n):
                 if dropped or mantissa > _ROOM[1]:
@@ -207,11 +215,17 @@ def _more_digits(text: Any, at: Any, mantissa: Any) -> Any:
 
 
 @inner
+def is_wide(magnitude: Any) -> Any:
+    """Tell whether no double is an integer."""
+    return magnitude > _EXACT and np.uint64(np.float64(magnitude)) != magnitude
+
+
+@inner
 def _integer(magnitude: Any, dropped: Any, negative: Any) -> Any:
     if dropped or magnitude > (_LEAST_INT if negative else _MOST_INT):
         return HUGE, 0
     value = np.int64(magnitude)
-    if magnitude > _EXACT and np.uint64(np.float64(magnitude)) != magnitude:
+    if is_wide(magnitude):
         return INT | WIDE, -value if negative else value
     return INT, -value if negative else value
 
@@ -263,24 +277,49 @@ def scaled(mantissa: Any, exponent: Any, powers: Any) -> Any:
     return math.ldexp(product + (error + rest * b + a * low[row]), exponents[row])
 
 
+@inner
+def days_at(text: Any, start: Any, year: Any) -> Any:
+    """Return the days since 1970 of the date at `start`, whose year and first dash are known; NO_DATE if it is none."""
+    rest = word_at(text, start + 5) ^ _MONTH_DAY
+    if ((rest + _NOT_MONTH_DAY) | rest) & _FIVE_HIGHS or year < 1:
+        return NO_DATE
+    month, day = _pair(rest), _pair(rest >> _THREE_BYTES)
+    if month < 1 or month > 12 or day < 1:
+        return NO_DATE
+    before = year - 1
+    centuries = before * 5243 >> 19  # a hundredth, for four digits
+    is_century = year == 100 * (centuries + 1)
+    is_leap = np.int64(year & 3 == 0) & (np.int64(not is_century) | np.int64(year & 15 == 0))
+    row = 13 * is_leap + month
+    if day > _DAYS_OF[row]:
+        return NO_DATE
+    return before * 365 + (before >> 2) - centuries + (centuries >> 2) + _DAYS_BEFORE[row] + day
+
+
+@inner
+def _pair(digits: Any) -> Any:
+    """Return the number of the two digits that are the lowest bytes of a word."""
+    return np.int64((digits & _BYTE) * _TEN + ((digits >> EIGHT) & _BYTE))
+
+
 @outer
 def _date(text: Any, start: Any, year: Any) -> Any:
-    month, day = _two(text, start + 5), _two(text, start + 8)
-    if byte_at(text, start + 7) != 45 or year < 1 or not 1 <= month <= 12 or day < 1:
+    days = days_at(text, start, year)
+    if days == NO_DATE:
         return 0, 0, start
-    leap = (year % 4 == 0 and year % 100 != 0) or year % 400 == 0
-    if day > _DAYS_BEFORE[month] - _DAYS_BEFORE[month - 1] + (1 if leap and month == 2 else 0):
-        return 0, 0, start
-    before = year - 1
-    days = before * 365 + before // 4 - before // 100 + before // 400 - 719_162
-    days += _DAYS_BEFORE[month - 1] + (1 if leap and month > 2 else 0) + day - 1
+    return stamp(text, start, days)
+
+
+@outer
+def stamp(text: Any, start: Any, days: Any) -> Any:
+    """Read on behind the date at `start`: (kind, microseconds, where it ends)."""
     at = start + 10
     if byte_at(text, at) != 32 and byte_at(text, at) != 84:
-        return DATE, days * _DAY, at
+        return DATE, days * DAY, at
     kind, value, stop = _time(text, at + 1)
     if kind == 0:
-        return DATE, days * _DAY, at
-    value += days * _DAY
+        return DATE, days * DAY, at
+    value += days * DAY
     if not -62_135_596_800_000_000 <= value <= 253_402_300_799_999_999:  # the zone leads out of the calendar
         return TEXT, 0, stop
     return kind, value, stop
@@ -303,7 +342,7 @@ def _time(text: Any, at: Any) -> Any:
         n = n_digits(word_at(text, at + 1))
         if not 1 <= n <= 6:
             return 0, 0, at
-        value += np.int64(digits_value(word_at(text, at + 1), n)) * np.int64(_TENS[6 - n])
+        value += np.int64(digits_value(word_at(text, at + 1), n)) * np.int64(TENS[6 - n])
         at += 1 + n
     if byte_at(text, at) == 90:
         return ZONED, value, at + 1

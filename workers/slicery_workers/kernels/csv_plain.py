@@ -1,0 +1,130 @@
+"""Cells of CSV without quotes, or with quotes just around them, most of what there is: their ends are found 64 bytes at a time.
+
+It is one loop apart from that of `csv.scan`, so that what it keeps between two cells stays in registers, which is half
+of its speed; and what is the same for all columns of a table is told by branches that depend on nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from slicery_workers.kernels.bare import LANES, byte_at, found_byte, inner, lowest_bit, outer, word_at
+from slicery_workers.kernels.csv_columns import note, note_empty, note_real, note_text, note_various, note_whole
+from slicery_workers.kernels.csv_dialect import DELIMITER, NULLS_ARE_TEXT, QUOTE
+from slicery_workers.kernels.csv_numbers import plain_number
+from slicery_workers.kernels.csv_values import NO_DIGITS, NUMERIC, OTHER, classified, truth_of
+from slicery_workers.kernels.values import BOOL, DOUBLE, HUGE, INT, NULL_WORD, ONE, TEXT, digits_value, n_digits
+
+_REAL = DOUBLE | HUGE
+_NO_ENDS = np.uint64(0)
+
+
+@outer
+def plain_cells(
+    text: Any,
+    at: Any,
+    stop: Any,
+    base: Any,
+    last_start: Any,
+    rules: Any,
+    column: Any,
+    row_start: Any,
+    expected: Any,
+    statistics: Any,
+    spare: Any,
+    starts: Any,
+    n_starts: Any,
+) -> Any:
+    """Take the cells from `at` on, and write where the rows begin that end, up to the first that needs a closer look.
+
+    Such are those longer than LANES bytes, those with quotes that are not just around them, and those that end a row
+    that has another number of cells than is expected. Arguments are those of `csv.scan`, whose dialect has no escape, and what it knows of the row.
+    Returns (where, column, where the row begins, how many row starts are written, whether a row is to begin there).
+    """
+    dialect, flags, declared = rules[0], rules[1], rules[4]
+    delimiter, quote = dialect[DELIMITER], dialect[QUOTE]
+    capacity, last_column, most_starts = len(statistics[0]), expected - 1, len(starts) - 1
+    ends = _NO_ENDS
+    while column < capacity:
+        if not ends:
+            ends = found_byte(text, at, delimiter) | found_byte(text, at, 10) | found_byte(text, at, 13)
+        is_quoted = byte_at(text, at) == quote
+        if is_quoted:
+            quotes = found_byte(text, at + 1, quote)
+            value, end = at + 1, at + 2 + np.int64(lowest_bit(quotes))
+            value_stop = end - 1
+            if not quotes:
+                break
+        else:
+            value, end = at, at + np.int64(lowest_bit(ends))
+            value_stop = end
+            if not ends:
+                break
+        behind = byte_at(text, end)
+        is_last = behind != delimiter
+        if end >= stop or (is_last and (column != last_column or n_starts >= most_starts)):
+            break
+        if is_quoted and is_last and behind != 10 and behind != 13:
+            break
+        flag, size = flags[byte_at(text, value)], value_stop - value
+        if flag == NUMERIC and n_digits(word_at(text, value)) >= size:
+            if _is_misfit(declared, column, INT):
+                break
+            note_whole(column, INT, np.int64(digits_value(word_at(text, value), size)), statistics)
+            note_various(text, value, value_stop, column, statistics)
+        elif size == 0:
+            note_empty(column, is_quoted, statistics)
+        elif flag == 0:
+            if _is_misfit(declared, column, TEXT):
+                break
+            note(column, TEXT, 0, statistics)
+            note_text(text, value, value_stop, column, statistics)
+        else:
+            kind, whole, mantissa, exponent, negative = value_of(text, value, value_stop, rules, spare)
+            if _is_misfit(declared, column, kind):
+                break
+            note(column, kind, whole, statistics)
+            if kind & _REAL:
+                note_real(column, mantissa, exponent, negative, statistics, rules[3])
+            if kind & (TEXT | BOOL):
+                note_text(text, value, value_stop, column, statistics)
+            elif kind != NULL_WORD or dialect[NULLS_ARE_TEXT]:
+                note_various(text, value, value_stop, column, statistics)
+        size, at = end - at, end + 1
+        ends = ends >> np.uint64(size) >> ONE if size < LANES else _NO_ENDS
+        column += 1
+        if is_last:
+            starts[n_starts] = row_start
+            n_starts += 1
+            column = 0
+            while at < stop and (byte_at(text, at) == 10 or byte_at(text, at) == 13):
+                at += 1
+                ends >>= ONE
+            row_start = base + at
+            if at >= stop or row_start > last_start:
+                return at, column, row_start, n_starts, True
+    return at, column, row_start, n_starts, False
+
+
+@inner
+def value_of(text: Any, at: Any, stop: Any, rules: Any, spare: Any) -> Any:
+    """Tell what text[at:stop] is, which is not empty: (kind, whole, mantissa, exponent, negative), as `number`."""
+    flag = rules[1][byte_at(text, at)]
+    if flag == NUMERIC:
+        kind, whole, mantissa, exponent, negative = plain_number(text, at, stop)
+        if kind:
+            return kind, whole, mantissa, exponent, negative
+    if flag == 0:
+        return TEXT, 0, NO_DIGITS, 0, False
+    if flag == OTHER:
+        truth = truth_of(text, at, stop)
+        if truth >= 0:
+            return BOOL, truth, NO_DIGITS, 0, False
+    return classified(text, at, stop, rules, spare)
+
+
+@inner
+def _is_misfit(declared: Any, column: Any, kind: Any) -> Any:
+    return column < len(declared) and (kind & ~declared[column]) != 0
