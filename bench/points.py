@@ -10,9 +10,9 @@ many small nodes, which are no smaller than as LAS, `terrain` is ground as a las
 points. Of each it is also measured how long slices take that are cut by `count`, which the peer cannot, and how long
 when no node stays decompressed from one slice to the next, as where each slice is read by a process of its own.
 
-PEER_PYTHON names the interpreter of the peer's environment (pip install cloud-dataplug "laspy[lazrs]"). Its LAS needs
-lasindex of LAStools and laxquery of a fork of it. Without them it is given those of laxtools.cpp, which do the same with
-less work for each point, and so need a compiler. LAZ it does not read.
+PEER_PYTHON names the interpreter of the peer's environment (pip install cloud-dataplug "laspy[lazrs]"). Its LAS
+needs lasindex of LAStools and laxquery of a fork of it. Without them it is given those of laxtools.cpp, which do the
+same with less work for each point, and for which a compiler is needed. LAZ it does not read.
 """
 
 from __future__ import annotations
@@ -169,7 +169,9 @@ def compare(running: Stack, name: str, path: Path, endpoint: str) -> int:
         f"{name:5} {size:.1f} MB, {dataset.n_records:,} points; {slices} slices fetch {fetched / 1e6:.1f} MB"
     )
     if form == "las" and theirs:
-        print(f"      cloud-dataplug fetches {done['fetched'] / 1e6:.1f} MB and gives {done['points']:,} points")
+        print(
+            f"      cloud-dataplug fetches {done['fetched'] / 1e6:.1f} MB and gives {done['points']:,} points"
+        )
     failed = told("index", ours["index"], others["index"], INDEX_LIMIT if name == "las" else 0)
     failed += told("read", ours["read"], others["read"], READ_LIMIT)
     if form == "copc":

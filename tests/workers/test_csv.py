@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from itertools import pairwise
@@ -156,6 +157,8 @@ def time_of(field: str) -> Any:
         return field
     if field[16:17] not in ("", ":", "+", "-", "Z") or "," in field or field.endswith("."):
         return field
+    if re.search(r"[+-]\d\d:?\d\d:?\d", field[16:]):  # a zone with seconds, as there were before 1972
+        return field
     try:
         moment = datetime.fromisoformat(field)
         return moment.astimezone(datetime.now().astimezone().tzinfo) if moment.tzinfo else moment
@@ -220,6 +223,33 @@ def test_what_two_parts_hold_joins_to_what_all_hold(fields: list[str], at: int, 
     _, whole = whole_scan(b"".join(parts), sizes, options)
     summaries = [whole_scan(part, sizes, options)[1] for part in parts]
     assert shown(summaries) == shown(summaries[::-1]) == shown([whole])
+
+
+NUMBERS = st.one_of(
+    st.from_regex(r"\A[+-]?[0-9]{0,21}(\.[0-9]{0,21})?\Z"),
+    st.from_regex(r"\A(1900|2000|2023|2024)-[01][0-9]-[0-3][0-9]([ T][0-2][0-9]:[0-5][0-9](:00)?Z?)?\Z"),
+    st.sampled_from(
+        ["alpha", "beta", "gamma delta", "a text of more than sixteen bytes", "é", "x" * 63, "x" * 70]
+    ),
+)
+
+
+@given(
+    st.lists(st.lists(st.one_of(FIELDS, NUMBERS), min_size=3, max_size=3), max_size=12),
+    st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_NONNUMERIC]),
+    st.sampled_from(["\n", "\r\n"]),
+    sizes,
+)
+def test_cells_that_are_passed_at_once_are_read_like_all_others(
+    rows: list[list[str]], quoting: Any, end: str, sizes: list[int]
+) -> None:
+    file = io.StringIO(newline="")
+    csv.writer(file, lineterminator=end, quoting=quoting).writerows(rows)
+    content, options = file.getvalue().encode(), {"delimiter": ",", "header": False}
+    careful = {**options, "escape": "\x01"}  # which no cell holds, and with which none is passed at once
+    found, wanted = whole_scan(content, sizes, options), whole_scan(content, sizes, careful)
+    assert found[0] == wanted[0]
+    assert found[1]["held"] == wanted[1]["held"]
 
 
 @pytest.mark.parametrize(

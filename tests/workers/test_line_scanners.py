@@ -95,6 +95,47 @@ def test_stretches_with_a_broken_line_do_not_settle(
         scan(jsonl.scanner, broken, sizes)
 
 
+PIECES = (
+    b"plain words",
+    b"x" * 61,
+    b"\\n",
+    b'\\"',
+    b"\\u00e4",
+    "ü".encode(),
+    "данные".encode(),
+    "水".encode(),
+    "😀".encode(),
+)
+BROKEN_PIECES = (
+    b"\xff",
+    b"\xc3",
+    b"\xe2\x82",
+    b"\xed\xa0\x80",
+    b"\xf4\x90\x80\x80",
+    b"\\q",
+    b"\x1f",
+    b"\\u12g4",
+)
+
+
+@given(
+    st.lists(st.one_of(st.sampled_from(PIECES), st.sampled_from(PIECES + BROKEN_PIECES)), max_size=30).map(
+        b"".join
+    ),
+    st.integers(1, 40),
+)
+def test_long_strings_are_read_alike_in_large_blocks_and_in_small_ones(inside: bytes, size: int) -> None:
+    content = b'{"k": "' + inside + b'"}\n["' + inside[::-1].translate(None, b'"\\') + b'"]\n'
+    assert _outcome(content, [len(content)]) == _outcome(content, [size])
+
+
+def _outcome(content: bytes, sizes: list[int]) -> list[int] | str:
+    try:
+        return scan(jsonl.scanner, content, sizes)
+    except MalformedRecord as exc:
+        return str(exc)
+
+
 @given(st.binary(max_size=8), sizes)
 @example(b"\xf4\x90\x80\x80", [1])
 @example(b"\xed\xa0\x80", [2])

@@ -1,7 +1,8 @@
-"""Cells of CSV without quotes, or with quotes just around them, most of what there is: their ends are found 64 bytes at a time.
+"""Cells of CSV without quotes, or with quotes just around them: most of what there is.
 
-It is one loop apart from that of `csv.scan`, so that what it keeps between two cells stays in registers, which is half
-of its speed; and what is the same for all columns of a table is told by branches that depend on nothing else.
+Their ends are found 64 bytes at a time. It is a loop apart from that of `csv.scan`, so that what it keeps between two
+cells stays in registers, which is half of its speed; and what is the same in all rows of a table is told by branches
+that depend on nothing else.
 """
 
 from __future__ import annotations
@@ -11,11 +12,28 @@ from typing import Any
 import numpy as np
 
 from slicery_workers.kernels.bare import LANES, byte_at, found_byte, inner, lowest_bit, outer, word_at
-from slicery_workers.kernels.csv_columns import note, note_empty, note_real, note_text, note_various, note_whole
+from slicery_workers.kernels.csv_columns import (
+    note,
+    note_empty,
+    note_real,
+    note_text,
+    note_various,
+    note_whole,
+)
 from slicery_workers.kernels.csv_dialect import DELIMITER, NULLS_ARE_TEXT, QUOTE
 from slicery_workers.kernels.csv_numbers import plain_number
 from slicery_workers.kernels.csv_values import NO_DIGITS, NUMERIC, OTHER, classified, truth_of
-from slicery_workers.kernels.values import BOOL, DOUBLE, HUGE, INT, NULL_WORD, ONE, TEXT, digits_value, n_digits
+from slicery_workers.kernels.values import (
+    BOOL,
+    DOUBLE,
+    HUGE,
+    INT,
+    NULL_WORD,
+    ONE,
+    TEXT,
+    digits_value,
+    n_digits,
+)
 
 _REAL = DOUBLE | HUGE
 _NO_ENDS = np.uint64(0)
@@ -40,7 +58,8 @@ def plain_cells(
     """Take the cells from `at` on, and write where the rows begin that end, up to the first that needs a closer look.
 
     Such are those longer than LANES bytes, those with quotes that are not just around them, and those that end a row
-    that has another number of cells than is expected. Arguments are those of `csv.scan`, whose dialect has no escape, and what it knows of the row.
+    that has another number of cells than is expected. Arguments are those of `csv.scan`, whose dialect has no escape,
+    and what it knows of the row.
     Returns (where, column, where the row begins, how many row starts are written, whether a row is to begin there).
     """
     dialect, flags, declared = rules[0], rules[1], rules[4]

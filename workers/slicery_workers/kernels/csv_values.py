@@ -83,7 +83,9 @@ def _typed(text: Any, at: Any, stop: Any, powers: Any) -> Any:
 def truth_of(text: Any, at: Any, stop: Any) -> Any:
     """Return 1 for true, True and TRUE, 0 for false, False and FALSE, -1 for anything else."""
     word = head(text, at, stop) if stop - at <= 8 else np.uint64(0)
-    is_true = byte_at(text, at) | 32 == 116  # words are chosen, not branched to, as nobody can tell which it will be
+    is_true = (
+        byte_at(text, at) | 32 == 116
+    )  # words are chosen, not branched to, as nobody can tell which it will be
     lower, title = _TRUE if is_true else _FALSE, _TRUE_TITLE if is_true else _FALSE_TITLE
     upper = _TRUE_UPPER if is_true else _FALSE_UPPER
     return np.int64(is_true) if word == lower or word == title or word == upper else np.int64(-1)  # noqa: SIM109

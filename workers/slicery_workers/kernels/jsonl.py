@@ -52,16 +52,10 @@ STATE, AFTER, IN_NAME, DEPTH, LINE_START, N_LINES = range(6)
 LITERALS = ("true", "false", "null")
 NOT_NUMBERS = ("NaN", "Infinity")
 
-_TRUE, _FALSE, _NULL = LITERAL, LITERAL + 3, LITERAL + 7
-"""The states behind their first letters."""
-
 _EIGHT, _LANES, _AHEAD = np.uintp(8), np.uintp(LANES), np.uintp(LANES + 8)
-_LONGEST_NUMBER = np.uintp(40)
-_QUOTE, _BACKSLASH, _BLANK, _MINUS, _ZERO, _POINT, _E = b'"\\ -0.e'
-_BYTE, _FOUR_BYTES, _FIVE_BYTES = np.uint64(0xFF), np.uint64(0xFFFFFFFF), np.uint64(0xFFFFFFFFFF)
-_TRUE_TEXT, _FALSE_TEXT, _NULL_TEXT = (
-    np.uint64(int.from_bytes(word.encode(), "little")) for word in LITERALS
-)
+_QUOTE, _BACKSLASH = b'"\\'
+_BYTE = np.uint64(0xFF)
+_ESCAPED = np.isin(np.arange(256), list(b'"\\/bfnrt'))
 
 _BLANKS = b" \t\r"
 _DIGITS = b"0123456789"
@@ -129,7 +123,6 @@ def scan(
     n_starts, bad = 0, np.int64(-1)
     while i < n:
         if now == string:
-            i = _pass_plain(block, i, n)
             while i < n and rules[(string << eight) | block[i]] == STRING:
                 i += one
             if i == n:
@@ -138,24 +131,15 @@ def scan(
         i += one
         if target < ACTIONS:
             now = np.uintp(target)
-            if target in (INTEGER, ZERO, MINUS):
-                end = _number_end(block, i - one, n)
-                if end:
-                    now, i = after, end
-            elif target == FRACTION:
+            if target in (INTEGER, FRACTION):
                 i = _pass_digits(block, i, n)
-            elif target in (VALUE, NAME):
-                i += np.uintp(i < n and block[i] == _BLANK)
-            elif target in (_TRUE, _FALSE, _NULL):
-                end = _word_end(block, i - one, n)
-                if end:
-                    now, i = after, end
         elif target == END_STRING:
             now = np.uintp(COLON) if in_name else after
         elif target == OPEN_NAME:
             now, in_name = string, 1
         elif target == OPEN_STRING:
             now, in_name = string, 0
+            i = _pass_plain(block, i, n)  # names are short, and alike in all lines: byte by byte is as quick
         elif target == END_NUMBER:
             now = after
             i -= one
@@ -199,13 +183,20 @@ def _pass_plain(block: Any, i: Any, n: Any) -> Any:
         while found:
             skipped = lowest_bit(found)
             i += np.uintp(skipped)
-            size = np.uint64(_character_size(word_at(block, i)))
+            word = word_at(block, i)
+            size = np.uint64(2) if _is_escape(word) else np.uint64(_character_size(word))
             if not size:
                 return i
             i += np.uintp(size)
             found = found >> skipped >> size
         i = max(i, end)
     return i
+
+
+@inner
+def _is_escape(word: Any) -> Any:
+    """Tell whether a word begins with a backslash and a byte that it escapes."""
+    return word & _BYTE == _BACKSLASH and _ESCAPED[(word >> np.uint64(8)) & _BYTE]
 
 
 @inner
@@ -225,41 +216,6 @@ def _character_size(word: Any) -> Any:
     if not 0x80 <= fourth < 0xC0 or (lead == 0xF0 and second < 0x90) or (lead == 0xF4 and second >= 0x90):
         return 0
     return 4
-
-
-@inner
-def _number_end(block: Any, i: Any, n: Any) -> Any:
-    """Return where a number ends that has no exponent and is not long; 0 where that is to be found byte by byte."""
-    if i + _LONGEST_NUMBER > n:
-        return np.uintp(0)
-    i += np.uintp(block[i] == _MINUS)
-    word = word_at(block, i)
-    n_whole = n_digits(word)
-    if n_whole == 0 or n_whole == 8 or (n_whole > 1 and word & _BYTE == _ZERO):
-        return np.uintp(0)
-    i += np.uintp(n_whole)
-    if block[i] == _POINT:
-        n_first = n_digits(word_at(block, i + np.uintp(1)))
-        if n_first == 0:
-            return np.uintp(0)
-        i += np.uintp(n_first + 1)
-        if n_first == 8:
-            n_more = n_digits(word_at(block, i))
-            if n_more == 8:
-                return np.uintp(0)
-            i += np.uintp(n_more)
-    return np.uintp(0) if block[i] | 32 == _E else i
-
-
-@inner
-def _word_end(block: Any, i: Any, n: Any) -> Any:
-    """Return where one of LITERALS ends; 0 if none stands there."""
-    if i + _EIGHT > n:
-        return np.uintp(0)
-    word = word_at(block, i)
-    if word & _FOUR_BYTES == _TRUE_TEXT or word & _FOUR_BYTES == _NULL_TEXT:
-        return i + np.uintp(4)
-    return i + np.uintp(5) if word & _FIVE_BYTES == _FALSE_TEXT else np.uintp(0)
 
 
 @inner
