@@ -128,7 +128,7 @@ def test_records_and_their_places_are_found_however_blocks_are_cut(
 
 
 PLAIN = b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\ta\n" + b"".join(
-    b"%s\t%d\trs%d\tAC\tA,T\t50\tPASS\tDP=%d;AF=0.5\tGT:AD\t0/1:%s\n" % (contig, n * n, n, n, b"9" * (n % 90))
+    b"%s\t%d\trs%d\tAC\tA,T\t50\tPASS\tDP=%d;AF=0.5\tGT:AD\t0/1:%s\n" % (contig, n**9, n, n, b"9" * (n % 90))
     for contig in (b"chr1", b"chr10")
     for n in range(1, 12)
 )

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from slicery_workers.kernels.bare import LANES, found_byte, inner, lowest_bit, n_bits
+from slicery_workers.kernels.bare import LANES, found_below, found_byte, inner, lowest_bit, n_bits
+from slicery_workers.kernels.csv_numbers import MOST_DIGITS, digits_of
 from slicery_workers.kernels.vcf_state import (
-    ALT,
     COLUMN,
     CONTIG,
     ERROR,
@@ -34,7 +34,6 @@ from slicery_workers.kernels.vcf_state import (
     N_ROWS,
     N_STARTS,
     NEWLINE,
-    NINE,
     OTHER_COLUMNS,
     PHASE,
     POSITION,
@@ -51,12 +50,11 @@ from slicery_workers.kernels.vcf_state import (
     START,
     TAB,
     UNORDERED,
-    ZERO,
     Bytes,
     Numbers,
 )
 
-_MOST_DIGITS = 17
+_LONGEST_NUMBER = 24
 _ONE = np.uint64(1)
 
 
@@ -77,43 +75,40 @@ def pass_plain_record(
     INFO has no keys that tell an end. Returns where the next line begins, or `begin` where the record is no such one.
     """
     n, number = len(block), state[LAST_CONTIG]
-    if number >= len(spans):
+    if number >= len(spans) or begin + LANES + _LONGEST_NUMBER > n:
         return begin
-    at, size = spans[number, 0], spans[number, 1]
-    i: int = begin + size + 1
-    if i >= n or block[i - 1] != TAB:
+    all_tabs, newlines = found_byte(block, begin, TAB), found_byte(block, begin, NEWLINE)
+    tabs = all_tabs
+    chrom, tabs = np.int64(lowest_bit(tabs)), tabs & (tabs - _ONE)
+    pos, tabs = np.int64(lowest_bit(tabs)), tabs & (tabs - _ONE)
+    id_, tabs = np.int64(lowest_bit(tabs)), tabs & (tabs - _ONE)
+    ref, tabs = np.int64(lowest_bit(tabs)), tabs & (tabs - _ONE)
+    alt = lowest_bit(tabs)
+    before_alt = (_ONE << alt) - _ONE
+    if not tabs or (found_below(block, begin, RETURN + 1) ^ all_tabs) & before_alt:
+        return begin
+    if found_byte(block, begin, LESS) & before_alt & ~((_ONE << np.uint64(ref)) - _ONE):
+        return begin
+    at, size, n_digits = spans[number, 0], spans[number, 1], pos - chrom - 1
+    if chrom != size or n_digits < 1 or n_digits > MOST_DIGITS:
         return begin
     for each in range(size):
         if block[begin + each] != names[at + each]:
             return begin
-    first, value = i, 0
-    while i < n and block[i] >= ZERO and block[i] <= NINE:
-        value = value * 10 + block[i] - ZERO
-        i += 1
-    if i in (first, n) or i > first + _MOST_DIGITS or block[i] != TAB:
+    fits, value = digits_of(block, begin + chrom + 1, n_digits)
+    if not fits:
         return begin
-    ref = _behind_field(block, i + 1, TAB)
-    alt = _behind_field(block, ref, TAB)
-    qual = _behind_field(block, alt, LESS)
-    if qual < 0:
-        return begin
-    i, column = pass_columns(block, qual - 1, ALT)
-    if i == n:
+    if newlines:
+        width = lowest_bit(newlines)
+        i, column = begin + np.int64(width), np.int64(n_bits(all_tabs & ((_ONE << width) - _ONE)))
+    else:
+        i, column = pass_columns(block, begin + LANES, np.int64(n_bits(all_tabs)))
+    if i >= n:
         return begin
     state[START], state[COLUMN], state[CONTIG] = base + begin, column, number
-    state[POSITION], state[SPAN] = value - 1, max(1, alt - ref - 1)
+    state[POSITION], state[SPAN] = np.int64(value) - 1, max(1, ref - id_ - 1)
     end_record(state, stats, starts, rows)
     return i + 1
-
-
-@inner
-def _behind_field(block: Bytes, i: int, unwanted: int) -> int:
-    """Return where the next field begins, -1 where the line ends before, or has a control or an unwanted byte."""
-    if i < 0:
-        return i
-    while i < len(block) and block[i] > RETURN and block[i] != unwanted:
-        i += 1
-    return i + 1 if i < len(block) and block[i] == TAB else -1
 
 
 @inner
