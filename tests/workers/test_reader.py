@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from slicery_service.byterange import ByteRange
 from slicery_service.errors import ObjectChanged
 from slicery_workers.progress import JobEnded
-from slicery_workers.reader import KEPT_BLOCKS, ObjectReader
+from slicery_workers.reader import AHEAD_BLOCKS, KEPT_BLOCKS, ObjectReader
 
 DATA = random.Random(1).randbytes(10_007)
 
@@ -89,7 +89,9 @@ def test_threads_read_side_by_side_and_each_block_is_fetched_once() -> None:
             assert reader.pread(start, stop) == DATA[start:stop]
 
     with (
-        ObjectReader(fetch, len(DATA), on_bytes=heard.append, block_bytes=1000, run_blocks=3) as reader,
+        ObjectReader(
+            fetch, len(DATA), on_bytes=heard.append, block_bytes=1000, run_blocks=3, kept_blocks=16
+        ) as reader,
         ThreadPoolExecutor(8) as pool,
     ):
         list(pool.map(check, range(8)))
@@ -133,7 +135,7 @@ def test_who_looks_back_at_what_was_forgotten_gets_that_block_alone() -> None:
         fetched.append(wanted)
         return data[wanted.start : wanted.stop]
 
-    with ObjectReader(fetch, len(data), block_bytes=100, run_blocks=4) as reader:
+    with ObjectReader(fetch, len(data), block_bytes=100, run_blocks=4, kept_blocks=16) as reader:
         assert b"".join(reader.blocks(0, len(data))) == data
         assert sorted(fetched) == [
             ByteRange(start, min(start + 400, len(data))) for start in range(0, len(data), 400)
@@ -226,3 +228,35 @@ def test_closing_waits_for_no_block_that_nobody_wants() -> None:
     assert len(taken) == 2
     with pytest.raises(RuntimeError):
         reader.pread(0, 10)
+
+
+def test_a_fast_store_is_a_few_blocks_ahead_and_waits() -> None:
+    taken: list[int] = []
+
+    def fetch(wanted: ByteRange) -> Iterator[bytes]:
+        if wanted.start:
+            time.sleep(0.1)  # nobody waits for the first block any more
+        for start in range(wanted.start, wanted.stop, 1000):
+            taken.append(start)
+            yield bytes(1000)
+
+    with ObjectReader(fetch, 100_000, block_bytes=1000, run_blocks=20) as reader:
+        assert reader.pread(0, 1000) == bytes(1000)
+        time.sleep(0.4)
+        assert len(taken) <= AHEAD_BLOCKS + 3
+        assert reader.pread(1000, 50_000) == bytes(49_000)
+
+
+def test_who_waits_for_one_run_has_the_next_one_come_meanwhile() -> None:
+    second_has_come = threading.Event()
+
+    def fetch(wanted: ByteRange) -> Iterator[bytes]:
+        for start in range(wanted.start, wanted.stop, 1000):
+            if start == 9000:  # the last block of the first run
+                assert second_has_come.wait(10)
+            yield bytes(1000)
+        if wanted.start == 10_000:
+            second_has_come.set()
+
+    with ObjectReader(fetch, 40_000, block_bytes=1000, run_blocks=10) as reader:
+        assert reader.pread(0, 20_000) == bytes(20_000)

@@ -4,28 +4,38 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from slicery_service.byterange import ByteRange
 from slicery_service.compression import sniff
+from slicery_service.store import Store
 from slicery_workers.scanners import RecordIndexer, as_given
 
 HEAD_BYTES = 64 << 10
 """What is fetched of an object; half of it suffices where it does not compress."""
 TEXT_BYTES = 32 << 10
+MOST_HEADS = 64
+"""Heads that a process keeps: of the objects of one job, whose tasks all want them."""
+
+
+@lru_cache(maxsize=MOST_HEADS)
+def head_of(store: Store, bucket: str, key: str, etag: str, size: int) -> bytes:
+    """Return the first bytes of a version of an object, kept from one task to the next."""
+    return store.read(bucket, key, ByteRange(0, min(size, HEAD_BYTES)), etag=etag) if size else b""
 
 
 def prepared(
     indexer: RecordIndexer,
     options: Mapping[str, Any],
     key: str,
-    size: int,
-    fetch: Callable[[ByteRange], bytes],
+    head: Callable[[], bytes],
 ) -> Mapping[str, Any]:
-    """Return options with what an object's beginning tells; `fetch` gives bytes of the object."""
-    if indexer.prepare is as_given or not size:
+    """Return options with what an object's beginning tells; `head` gives its first HEAD_BYTES, or all."""
+    if indexer.prepare is as_given:
         return options
-    return indexer.prepare(key, text_head(fetch(ByteRange(0, min(size, HEAD_BYTES)))), options)
+    first = head()
+    return indexer.prepare(key, text_head(first), options) if first else options
 
 
 def text_head(data: bytes) -> bytes:

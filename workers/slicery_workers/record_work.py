@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 from slicery_service import formats, index, jobs
-from slicery_service.byterange import ByteRange
 from slicery_service.compression import Compression, sniff
 from slicery_service.config import get_settings
 from slicery_service.db import transaction
@@ -16,7 +15,7 @@ from slicery_service.jobs import Claim
 from slicery_service.models import StoredObject
 from slicery_service.record_index import Segment
 from slicery_workers.drafts import Draft, Indexed, NeedsWholeScan, join_stretches
-from slicery_workers.heads import prepared
+from slicery_workers.heads import head_of, prepared
 from slicery_workers.indexing import index_whole, scan_stretch
 from slicery_workers.pairs import MATES, Mate, index_pair
 from slicery_workers.reader import ObjectReader
@@ -24,8 +23,6 @@ from slicery_workers.saving import Saver, from_payload, to_payload
 from slicery_workers.scanners import RecordIndexer, Summary
 from slicery_workers.summary import joined_summary
 from slicery_workers.work import Unit, Work, uri_of
-
-SNIFF_BYTES = 64
 
 
 class RecordWork(Work):
@@ -101,8 +98,10 @@ class RecordWork(Work):
 
     def _sniffed(self, stored: StoredObject) -> Compression:
         self._progress.add(0)  # many objects take a while, and the job shall not be taken for lost
-        size = stored.size_bytes
-        return sniff(self._fetch(stored, ByteRange(0, min(size, SNIFF_BYTES)))) if size else "none"
+        return sniff(self._head(stored))
+
+    def _head(self, stored: StoredObject) -> bytes:
+        return head_of(self._store, stored.bucket, stored.key, stored.etag, stored.size_bytes)
 
     def _index_pair(self, unit: Unit) -> bytes:
         """Index two objects side by side; their drafts are one, as they are one unit."""
@@ -147,9 +146,9 @@ class RecordWork(Work):
         """Return the options of an object: what the first one leaves open, it settles for all."""
         options: Mapping[str, Any] = self.claim.options
         first = next((each.ordinal for each in self._objects if each.size_bytes), number)
-        for stored in (self._objects[first], self._objects[number]):
-            fetch = partial(self._fetch, stored)
-            options = prepared(self._indexer, options, stored.key, stored.size_bytes, fetch)
+        for each in dict.fromkeys([first, number]):
+            stored = self._objects[each]
+            options = prepared(self._indexer, options, stored.key, partial(self._head, stored))
         return options
 
     def _settled(self, number: int) -> Indexed:
@@ -170,7 +169,7 @@ class RecordWork(Work):
         if not all(payloads):
             raise NeedsWholeScan
         stored = self._objects[number]
-        compression = sniff(self._fetch(stored, ByteRange(0, SNIFF_BYTES)))
+        compression = sniff(self._head(stored))
         drafts = (Draft.from_payload(payload) for payload in payloads)
         saver = Saver(self._held, self._key, number)
         found: Indexed | None = None
@@ -187,7 +186,7 @@ class RecordWork(Work):
     def _index_again(self, number: int) -> Indexed:
         """Index an object from its beginning, whose stretches could not be settled."""
         stored = self._objects[number]
-        compression = sniff(self._fetch(stored, ByteRange(0, SNIFF_BYTES)))
+        compression = sniff(self._head(stored))
         unit = Unit(number, 0, compression, 0, stored.size_bytes, whole=True)
         with self._opened(number, stored.size_bytes) as reader:
             return from_payload(self._index_whole(reader, unit))

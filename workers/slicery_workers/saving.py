@@ -15,6 +15,9 @@ from slicery_service.compression import Compression
 from slicery_service.record_index import Segment
 from slicery_workers.drafts import Indexed
 
+MOST_PENDING = 4
+"""Segments saved by one transaction, each of a few MiB at most: a small index takes one for all."""
+
 Held = Callable[[], AbstractContextManager[Any]]
 """Opens a transaction in which the job cannot end."""
 
@@ -27,19 +30,30 @@ class Saver:
         self._key = key
         self._number = number
         self._ordinal = 0
+        self._pending: list[Segment] = []
 
     def save(self, segment: Segment) -> None:
+        """Save a segment, soon."""
         if segment.first_record == 0 and segment.start == 0:
             self._ordinal = 0  # the object is gone through again, as gzip
-        with self._held() as session:
-            index.save_segment(session, *self._key, self._number, self._ordinal, segment)
-        self._ordinal += 1
+            self._pending.clear()
+        self._pending.append(segment)
+        if len(self._pending) == MOST_PENDING:
+            with self._held() as session:
+                self._save_pending(session)
 
     def end(self, compression: Compression) -> None:
-        """Remove segments of an earlier, longer attempt, and record the compression."""
+        """Save what is left, remove segments of an earlier, longer attempt, and record the compression."""
         with self._held() as session:
+            self._save_pending(session)
             index.drop_segments_from(session, *self._key, self._number, self._ordinal)
             index.set_compression(session, *self._key, self._number, compression)
+
+    def _save_pending(self, session: Any) -> None:
+        for segment in self._pending:
+            index.save_segment(session, *self._key, self._number, self._ordinal, segment)
+            self._ordinal += 1
+        self._pending.clear()
 
 
 def to_payload(found: Indexed) -> bytes:

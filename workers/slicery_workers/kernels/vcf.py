@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slicery_workers.kernels.bare import inner, outer
-from slicery_workers.kernels.vcf_records import end_record, pass_columns, pass_plain_record
+from slicery_workers.kernels.vcf_records import end_record, pass_columns, pass_plain_records
 from slicery_workers.kernels.vcf_state import (
     ALLELE,
     ALT,
@@ -130,7 +130,7 @@ def scan(
                 and state[N_RECORDS] > 0
             ):
                 begin = i
-                i = pass_plain_record(block, i, base, state, names, spans, stats, starts, rows)
+                i = pass_plain_records(block, i, base, state, names, spans, stats, starts, rows)
                 if i > begin:
                     continue
             _begin_line(block[i], base + i, state)

@@ -6,7 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from slicery_workers.kernels.bare import LANES, found_below, found_byte, inner, lowest_bit, n_bits
+from slicery_workers.kernels.bare import (
+    LANES,
+    byte_at,
+    found_below,
+    found_byte,
+    inner,
+    lowest_bit,
+    n_bits,
+    outer,
+)
 from slicery_workers.kernels.csv_numbers import MOST_DIGITS, digits_of
 from slicery_workers.kernels.vcf_state import (
     COLUMN,
@@ -48,6 +57,7 @@ from slicery_workers.kernels.vcf_state import (
     SPACING,
     SPAN,
     START,
+    STOP,
     TAB,
     UNORDERED,
     Bytes,
@@ -55,28 +65,79 @@ from slicery_workers.kernels.vcf_state import (
 )
 
 _LONGEST_NUMBER = 24
+_FAR_ABOVE, _FAR_BELOW = 1 << 62, -(1 << 62)
 _ONE = np.uint64(1)
 
 
-@inner
-def pass_plain_record(
-    block: Bytes,
-    begin: int,
-    base: int,
-    state: Numbers,
-    names: Bytes,
-    spans: Numbers,
-    stats: Numbers,
-    starts: Numbers,
-    rows: Numbers,
-) -> int:
-    """Take a record that is like most: whole, on the same contig, of an end that REF alone tells.
+@outer
+def pass_plain_records(
+    block: Any,
+    begin: Any,
+    base: Any,
+    state: Any,
+    names: Any,
+    spans: Any,
+    stats: Any,
+    starts: Any,
+    rows: Any,
+) -> Any:
+    """Take records that are like most, one after another: whole, on the last contig, of an end that REF alone tells.
 
-    INFO has no keys that tell an end. Returns where the next line begins, or `begin` where the record is no such one.
+    INFO has no keys that tell an end, and there has been a record. Returns where the first line begins that is not
+    such a record. It does what `end_record` does, with what it knows of the records in registers.
     """
-    n, number = len(block), state[LAST_CONTIG]
-    if number >= len(spans) or begin + LANES + _LONGEST_NUMBER > n:
+    number = state[LAST_CONTIG]
+    if number >= len(spans):
         return begin
+    name_at, name_size, stop = spans[number, 0], spans[number, 1], state[STOP] - base
+    last, expected, spacing = state[LAST_POSITION], state[N_COLUMNS], state[SPACING]
+    n_starts, n_rows = state[N_STARTS], state[N_ROWS]
+    low, high, far = _FAR_ABOVE, _FAR_BELOW, _FAR_BELOW
+    row_start, row_records, row_contig = state[ROW_START], state[ROW_RECORDS], state[ROW_CONTIG]
+    row_low, row_high, row_far = state[ROW_LOW], state[ROW_HIGH], state[ROW_FAR]
+    n_before, unordered = n_starts, state[UNORDERED]
+    while begin <= stop:
+        position, span, n_tabs, behind = _plain_record(block, begin, names, name_at, name_size)
+        if behind == begin or n_tabs + 1 != expected:
+            break
+        reach, start = min(position + span, FAR_AWAY), base + begin
+        unordered |= np.int64(position < last)
+        last = position
+        low, high, far = min(low, position), max(high, position), max(far, reach)
+        if row_records > 0 and start - row_start >= spacing:
+            rows[n_rows, 0], rows[n_rows, 1], rows[n_rows, 2] = row_records, row_contig, row_low
+            rows[n_rows, 3], rows[n_rows, 4] = row_high, row_far
+            n_rows += 1
+            row_records = 0
+        if row_records == 0:
+            row_start, row_contig, row_low, row_high, row_far = start, number, position, position, reach
+        elif row_contig != number:
+            row_contig = -1
+        row_records += 1
+        row_low, row_high, row_far = min(row_low, position), max(row_high, position), max(row_far, reach)
+        starts[n_starts] = start
+        n_starts += 1
+        begin = behind
+    n_taken = n_starts - n_before
+    if n_taken:
+        _count(stats, number, state[N_RECORDS], n_taken, low, high, far)
+        state[N_RECORDS] += n_taken
+        state[LAST_POSITION], state[UNORDERED] = last, unordered
+        state[N_STARTS], state[N_ROWS] = n_starts, n_rows
+        state[ROW_START], state[ROW_RECORDS], state[ROW_CONTIG] = row_start, row_records, row_contig
+        state[ROW_LOW], state[ROW_HIGH], state[ROW_FAR] = row_low, row_high, row_far
+    return begin
+
+
+@inner
+def _plain_record(block: Any, begin: Any, names: Any, name_at: Any, name_size: Any) -> Any:
+    """Read a record of the contig with a name: (its position from 0 on, its span, its tabs, where the next one begins).
+
+    Where it is not like most, that is `begin`.
+    """
+    n = len(block)
+    if begin + LANES + _LONGEST_NUMBER > n:
+        return 0, 0, 0, begin
     all_tabs, newlines = found_byte(block, begin, TAB), found_byte(block, begin, NEWLINE)
     tabs = all_tabs
     chrom, tabs = np.int64(lowest_bit(tabs)), tabs & (tabs - _ONE)
@@ -86,29 +147,26 @@ def pass_plain_record(
     alt = lowest_bit(tabs)
     before_alt = (_ONE << alt) - _ONE
     if not tabs or (found_below(block, begin, RETURN + 1) ^ all_tabs) & before_alt:
-        return begin
+        return 0, 0, 0, begin
     if found_byte(block, begin, LESS) & before_alt & ~((_ONE << np.uint64(ref)) - _ONE):
-        return begin
-    at, size, n_digits = spans[number, 0], spans[number, 1], pos - chrom - 1
-    if chrom != size or n_digits < 1 or n_digits > MOST_DIGITS:
-        return begin
-    for each in range(size):
-        if block[begin + each] != names[at + each]:
-            return begin
+        return 0, 0, 0, begin
+    n_digits = pos - chrom - 1
+    if chrom != name_size or n_digits < 1 or n_digits > MOST_DIGITS:
+        return 0, 0, 0, begin
+    for each in range(name_size):
+        if byte_at(block, begin + each) != byte_at(names, name_at + each):
+            return 0, 0, 0, begin
     fits, value = digits_of(block, begin + chrom + 1, n_digits)
     if not fits:
-        return begin
+        return 0, 0, 0, begin
     if newlines:
         width = lowest_bit(newlines)
-        i, column = begin + np.int64(width), np.int64(n_bits(all_tabs & ((_ONE << width) - _ONE)))
+        i, n_tabs = begin + np.int64(width), np.int64(n_bits(all_tabs & ((_ONE << width) - _ONE)))
     else:
-        i, column = pass_columns(block, begin + LANES, np.int64(n_bits(all_tabs)))
+        i, n_tabs = pass_columns(block, begin + LANES, np.int64(n_bits(all_tabs)))
     if i >= n:
-        return begin
-    state[START], state[COLUMN], state[CONTIG] = base + begin, column, number
-    state[POSITION], state[SPAN] = np.int64(value) - 1, max(1, ref - id_ - 1)
-    end_record(state, stats, starts, rows)
-    return i + 1
+        return 0, 0, 0, begin
+    return np.int64(value) - 1, max(1, ref - id_ - 1), n_tabs, i + 1
 
 
 @inner
@@ -148,7 +206,7 @@ def end_record(state: Numbers, stats: Numbers, starts: Numbers, rows: Numbers) -
         state[UNORDERED] = 1
     state[PHASE], state[LAST_CONTIG], state[LAST_POSITION] = IN_RECORDS, contig, low
     far = min(low + state[SPAN], FAR_AWAY)
-    _count(stats, contig, state[N_RECORDS], low, far)
+    _count(stats, contig, state[N_RECORDS], 1, low, low, far)
     _add_to_run(state, rows, contig, low, far)
     starts[state[N_STARTS]] = state[START]
     state[N_STARTS] += 1
@@ -156,14 +214,14 @@ def end_record(state: Numbers, stats: Numbers, starts: Numbers, rows: Numbers) -
 
 
 @inner
-def _count(stats: Numbers, contig: int, record: int, low: int, far: int) -> None:
-    """Count a record for its contig."""
+def _count(stats: Any, contig: Any, first: Any, n_records: Any, low: Any, high: Any, far: Any) -> None:
+    """Count records for their contig, of which the first has a number."""
     if stats[contig, RECORDS] == 0:
-        stats[contig, FIRST], stats[contig, LOW], stats[contig, HIGH] = record, low, low
-    stats[contig, RECORDS] += 1
-    stats[contig, LAST] = record
+        stats[contig, FIRST], stats[contig, LOW], stats[contig, HIGH] = first, low, high
+    stats[contig, RECORDS] += n_records
+    stats[contig, LAST] = first + n_records - 1
     stats[contig, LOW] = min(stats[contig, LOW], low)
-    stats[contig, HIGH] = max(stats[contig, HIGH], low)
+    stats[contig, HIGH] = max(stats[contig, HIGH], high)
     stats[contig, FAR] = max(stats[contig, FAR], far)
 
 

@@ -22,7 +22,7 @@ from slicery_service.record_index import RecordIndex, Segment, assemble
 from slicery_service.slicing import RecordFormat, files_of
 from slicery_service.wrapping.parts import SliceFile
 from slicery_workers.drafts import Draft, Indexed, NeedsWholeScan, join_stretches
-from slicery_workers.heads import prepared
+from slicery_workers.heads import HEAD_BYTES, prepared
 from slicery_workers.indexing import index_whole, scan_stretch
 from slicery_workers.pairs import Mate, index_pair
 from slicery_workers.reader import BLOCK_BYTES, ObjectReader
@@ -173,7 +173,7 @@ class MemoryDataset:
 
 def prepared_for(data: bytes, indexer: RecordIndexer, options: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return options with what an object's beginning tells; see scanners.RecordIndexer.prepare."""
-    return prepared(indexer, options, "", len(data), lambda wanted: data[wanted.start : wanted.stop])
+    return prepared(indexer, options, "", lambda: data[:HEAD_BYTES])
 
 
 def _index_pairs(
