@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 Arrays = Mapping[str, NDArray[Any]]
 
 
-def write(arrays: Arrays, stored: Arrays | None = None) -> bytes:
-    """Write arrays deflated, and those in `stored` as they are, for deflate would only cost time.
+def write(arrays: Arrays, stored: Arrays | None = None, *, level: int = 6) -> bytes:
+    """Write arrays deflated, at a level of zlib, and those in `stored` as they are, for deflate would only cost time.
 
     ValueError where one holds Python objects.
     """
@@ -24,7 +24,7 @@ def write(arrays: Arrays, stored: Arrays | None = None) -> bytes:
             for name, array in group.items():
                 content = io.BytesIO()
                 np.lib.format.write_array(content, np.asarray(array), allow_pickle=False)
-                file.writestr(zipfile.ZipInfo(f"{name}.npy"), content.getbuffer(), how)
+                file.writestr(zipfile.ZipInfo(f"{name}.npy"), content.getbuffer(), how, level)
     return buffer.getvalue()
 
 

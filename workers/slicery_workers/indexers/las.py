@@ -29,8 +29,6 @@ MOST_CHUNKS = 200_000
 """Chunks of a dataset that is large."""
 LEAST_CHUNK_BYTES = ((64 << 20, 1536), (16 << 20, 768), (1 << 20, 300), (0, 100))
 """Bytes of a dataset, and those of a chunk from there on: its row takes about a dozen bytes of the index."""
-PIECE_BYTES = 4 << 20
-"""Points that the kernel gets at once."""
 
 _ROUND: list[int] = [digit * 10**power for power in range(19) for digit in (1, 2, 5)]
 
@@ -56,12 +54,10 @@ class LasIndexer(TableIndexer):
         size = chunk_size(header, objects)
         first, stop = (_chunk_at(header, size, at, source.size) for at in (share.start, share.stop))
         scan = _Scan(header, size, stop - first)
-        with source.open(_place(header, size, stop)) as reader:
-            pieces = max(1, PIECE_BYTES // (size * header.record_length))
-            for chunk in range(first, stop, pieces):
-                end = min(chunk + pieces, stop)
-                data = reader.pread(_place(header, size, chunk), _place(header, size, end))
-                scan.add(np.frombuffer(data, np.uint8), chunk - first)
+        start, end = _place(header, size, first), _place(header, size, stop)
+        with source.open(end) as reader:
+            for points in _whole_chunks(reader.blocks(start, end), size * header.record_length):
+                scan.add(points)
         return scan.tables()
 
     def join(
@@ -127,6 +123,24 @@ def _chunk_at(header: PointHeader, size: int, at: int, object_size: int) -> int:
     return min(n, max(0, -(-(at - header.point_offset) // (size * header.record_length))))
 
 
+def _whole_chunks(blocks: Iterator[bytes], chunk_bytes: int) -> Iterator[NDArray[np.uint8]]:
+    """Yield the bytes of blocks, those of whole chunks each time but the last; only chunks on borders are copied."""
+    rest = b""
+    for block in blocks:
+        begin = (chunk_bytes - len(rest)) % chunk_bytes if rest else 0
+        if rest:
+            rest += block[:begin]
+            if len(rest) < chunk_bytes:
+                continue
+            yield np.frombuffer(rest, np.uint8)
+        end = begin + (len(block) - begin) // chunk_bytes * chunk_bytes
+        if end > begin:
+            yield np.frombuffer(block, np.uint8, end - begin, begin)
+        rest = block[end:]
+    if rest:
+        yield np.frombuffer(rest, np.uint8)
+
+
 def _place(header: PointHeader, size: int, chunk: int) -> int:
     return header.point_offset + min(chunk * size, header.n_points) * header.record_length
 
@@ -143,9 +157,12 @@ class _Scan:
         self._frame, shape = frame_of(header)
         self._density = np.zeros(shape, np.int64)
         self._heights = np.zeros(N_HEIGHTS, np.int64)
+        self._n_added = 0
 
-    def add(self, points: NDArray[np.uint8], chunk: int) -> None:
-        """Go over points, from the beginning of a chunk on."""
+    def add(self, points: NDArray[np.uint8]) -> None:
+        """Go over the points of the next chunks."""
+        chunk = self._n_added
+        self._n_added += -(-len(points) // (self._chunk_points * self._header.record_length))
         kernel.scan(
             points,
             self._header.record_length,
