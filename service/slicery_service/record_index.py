@@ -208,11 +208,11 @@ class Segment:
     bridge_bytes: bytes = b""
     header_block: tuple[int, int] = (0, 0)
 
-    def to_payload(self, *, deflate: bool = True) -> bytes:
+    def to_payload(self, level: int = npz.WELL) -> bytes:
         """Write the arrays as npz, without pickle; the empty ones are left out.
 
         Marks and tables deflate to a third, which keeps the index of text that compresses well within its share.
-        What is deflate already is stored as it is, and so is all where `deflate` is not wanted.
+        What is deflate already is stored as it is.
         """
         arrays: dict[str, NDArray[Any]] = {
             "marks": self.marks,
@@ -230,7 +230,7 @@ class Segment:
         }
         present = {name: array for name, array in arrays.items() if array.size}
         stored = {name: np.frombuffer(data, np.uint8) for name, data in deflated.items() if data}
-        return npz.write(present, stored) if deflate else npz.write({}, present | stored)
+        return npz.write(present, stored, level=level)
 
 
 def read_payload(payload: bytes) -> dict[str, NDArray[Any]]:

@@ -21,9 +21,6 @@ from slicery_service import npz
 PIECE_BYTES = 3 << 20
 """Most bytes of tables in one segment before they are compressed, so that a payload stays under 4 MiB."""
 
-QUICKLY = 1
-"""A level of zlib."""
-
 Array = NDArray[Any]
 Derived = TypeVar("Derived")
 
@@ -88,16 +85,16 @@ def assemble(size_bytes: int, n_records: int, payloads: Sequence[bytes]) -> Tabl
     return TableIndex(size_bytes, n_records, tables)
 
 
-def pack(arrays: Mapping[str, Array], *, deflate: bool = True) -> bytes:
+def pack(arrays: Mapping[str, Array]) -> bytes:
     """Write arrays as npz, without pickle; ValueError where one holds Python objects.
 
-    They are deflated quickly: at its usual level zlib takes three times as long for a twentieth less, which is more
-    than the scan of many a cloud.
+    They are deflated quickly: else that takes longer than the scan of many a cloud. Not to deflate them takes longest,
+    as the database would compress them in its own way.
     """
     for name, array in arrays.items():
         if array.dtype.hasobject:
             raise ValueError(f"expected an array without Python objects, found {array.dtype} in {name}")
-    return npz.write(arrays, level=QUICKLY) if deflate else npz.write({}, arrays)
+    return npz.write(arrays, level=npz.QUICKLY)
 
 
 def unpack(payload: bytes) -> dict[str, Array]:

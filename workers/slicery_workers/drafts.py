@@ -58,7 +58,7 @@ class Draft:
     endings: Mapping[int, Ending]
 
     def to_payload(self) -> bytes:
-        """Write the draft as npz, without pickle; it lives too short to be worth deflating."""
+        """Write the draft as npz, without pickle; what lives so shortly is deflated quickly."""
         head = {
             "blocks": [self.first_block, self.next_block, self.data_end, self.text_size],
             "states": {
@@ -68,7 +68,7 @@ class Draft:
         }
         arrays = {"head": np.frombuffer(json.dumps(head).encode(), np.uint8)}
         for state, segment in self.segments.items():
-            arrays[f"state{state}"] = np.frombuffer(segment.to_payload(deflate=False), np.uint8)
+            arrays[f"state{state}"] = np.frombuffer(segment.to_payload(npz.QUICKLY), np.uint8)
         return npz.write({}, stored=arrays)
 
     @classmethod

@@ -78,7 +78,7 @@ class TableWork(Work):
     def _do(self, unit: Unit) -> bytes:
         with self._naming(unit.object):
             share = Share(unit.object, unit.start, unit.stop)
-            return pack(self._indexer.scan(self._sources, share, self.claim.options), deflate=False)
+            return pack(self._indexer.scan(self._sources, share, self.claim.options))
 
     def _scans(self, shares: Sequence[Share]) -> Iterator[tuple[Share, Mapping[str, Array]]]:
         drafts = self._drafts()
