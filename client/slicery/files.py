@@ -27,7 +27,7 @@ def write_file(path: Path, blocks: Iterator[bytes]) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-class MemoryFile(io.RawIOBase):
+class BytesFile(io.RawIOBase):
     """A binary file over bytes in memory, to be read; they are not copied, as io.BytesIO does with a bytearray."""
 
     def __init__(self, data: bytes | bytearray | memoryview) -> None:

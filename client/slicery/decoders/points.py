@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from slicery.decoders.points_join import joined
 from slicery.errors import DecodeError, MissingExtra
-from slicery.files import MemoryFile, write_file
+from slicery.files import BytesFile, write_file
 from slicery.loading import FileContent, Loaded
 from slicery.ticket import Clip, Records
 
@@ -73,7 +73,7 @@ copc = PointDecoder(compressed=True)
 def _selected(file: FileContent) -> tuple[laspy.LasData, int]:
     """Read what the steps `records` and `clip` keep of a file; also return how many points `records` kept."""
     try:
-        with laspy.open(MemoryFile(file.data)) as reader:
+        with laspy.open(BytesFile(file.data)) as reader:
             return _read(reader, file)
     except DecodeError as exc:
         raise type(exc)(f"{file.name}: {exc}") from exc
