@@ -40,6 +40,11 @@ class Settings(BaseSettings):
         default=512 << 20, ge=0, description="memory for indexes kept ready to plan"
     )
     stretch_bytes: int = Field(default=256 << 20, ge=64, description="bytes of one parallel indexing task")
+    lost_seconds: int = Field(
+        default=60,
+        ge=5,
+        description="silence of a running job after which it is taken for lost, and sent again",
+    )
     max_objects: int = Field(default=100_000, ge=1, description="most objects of one dataset")
     session_key: SecretStr | None = Field(
         default=None,

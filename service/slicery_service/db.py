@@ -68,6 +68,15 @@ def transaction() -> Iterator[Session]:
         yield session
 
 
+@contextmanager
+def snapshot() -> Iterator[Session]:
+    """Open a session that sees one moment, whatever others commit: for what is shown together. It cannot write."""
+    with session_factory().begin() as session:
+        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        session.connection(execution_options=options)
+        yield session
+
+
 def dispose() -> None:
     """Close all connections of this process."""
     for each in _engines.values():

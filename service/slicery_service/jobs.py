@@ -270,7 +270,7 @@ def cancel(session: Session, job_id: str) -> Job:
     return job
 
 
-def requeue_stale(session: Session, now: datetime) -> list[str]:
+def requeue_stale(session: Session, now: datetime, *, stale_after: timedelta = STALE_AFTER) -> list[str]:
     """Put jobs back into the queue whose message or worker was lost; return their ids, to be sent again.
 
     A job that only waits its turn is sent again at growing intervals, so that a long queue is not flooded.
@@ -280,7 +280,7 @@ def requeue_stale(session: Session, now: datetime) -> list[str]:
     unheard = or_(never_sent_again, now - Job.heartbeat_at > interval)
     lost = or_(
         and_(Job.state == "queued", unheard),
-        and_(Job.state == "running", Job.heartbeat_at < now - STALE_AFTER),
+        and_(Job.state == "running", Job.heartbeat_at < now - stale_after),
     )
     chosen = select(Job.id).where(lost).with_for_update(skip_locked=True)
     requeued = update(Job).where(Job.id.in_(chosen)).values(state="queued", heartbeat_at=now)

@@ -13,11 +13,17 @@ import psycopg
 import pytest
 from alembic import command
 from sqlalchemy import make_url, text
+from sqlalchemy.exc import InternalError
+from sqlalchemy.orm import Session
 
-from slicery_service import db, listing
+from slicery_service import db, jobs, listing, previews
+from slicery_service.catalog.dataset import context_of
 from slicery_service.config import get_settings
 from slicery_service.db import DatabaseUnavailable, SettingError
+from slicery_service.errors import MalformedRecord
 from slicery_service.models import Dataset
+
+from . import rows
 
 FORK = """
 import os
@@ -54,6 +60,43 @@ def test_another_url_is_an_error_that_names_the_variable_and_no_secret(
     with pytest.raises(SettingError, match="SLICERY_DATABASE_URL") as caught:
         db.engine()
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_snapshot_sees_one_moment_and_cannot_write() -> None:
+    with db.transaction() as session:
+        dataset, job = rows.add_dataset(session)
+    with db.snapshot() as session:
+        assert listing_state(session, dataset.id) == "registered"
+        with db.transaction() as other:
+            assert jobs.fail(other, job.id, MalformedRecord("no"))
+        assert listing_state(session, dataset.id) == "registered"
+    with pytest.raises(InternalError), db.snapshot() as session:
+        session.execute(text("DELETE FROM dataset"))
+    for _ in range(3):  # the connections that have been used so are as they were
+        with db.transaction() as session:
+            assert listing_state(session, dataset.id) == "failed"
+            session.execute(text("UPDATE dataset SET name = 'other' WHERE id = :id"), {"id": dataset.id})
+            assert session.scalar(text("SHOW transaction_isolation")) == "read committed"
+
+
+def test_what_a_page_shows_is_of_one_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    with db.transaction() as session:
+        dataset, job = rows.add_dataset(session)
+    find = previews.find
+
+    def fail_meanwhile(session: Session, wanted: Dataset) -> object:
+        with db.transaction() as other:
+            jobs.fail(other, job.id, MalformedRecord("no"))
+        return find(session, wanted)
+
+    monkeypatch.setattr(previews, "find", fail_meanwhile)
+    shown = context_of(dataset.id)
+    assert (shown["dataset"]["state"], shown["job"]["state"]) == ("registered", "queued")
+    assert [each["state"] for each in shown["history"]] == ["queued"]
+
+
+def listing_state(session: Session, dataset_id: str) -> str | None:
+    return session.scalar(text("SELECT state FROM dataset WHERE id = :id"), {"id": dataset_id})
 
 
 def test_a_transaction_whose_body_raises_leaves_nothing():

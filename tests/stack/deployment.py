@@ -213,6 +213,7 @@ class Deployment:
             "SLICERY_REDIS_URL": broker.render_as_string(hide_password=False),
             "SLICERY_SOURCES_FILE": str(sources),
             "SLICERY_STRETCH_BYTES": str(STRETCH_BYTES),
+            "SLICERY_LOST_SECONDS": "20",
             "OPEN_ACCESS_KEY": servers.s3["access_key"],
             "OPEN_SECRET_KEY": servers.s3["secret_key"],
             "WRONG_SECRET_KEY": "wrong" * 9,

@@ -20,7 +20,7 @@ from slicery_service.api.schemas import (
     PreviewView,
     RegistrationBody,
 )
-from slicery_service.db import transaction
+from slicery_service.db import snapshot, transaction
 from slicery_service.keys import Principal
 from slicery_service.models import DatasetState
 from slicery_service.views import dataset_view, dataset_views, job_view
@@ -92,7 +92,7 @@ def list_datasets(
 )
 def get(dataset_id: str) -> Any:
     """Return the dataset with its first 1,000 objects and its newest job."""
-    with transaction() as session:
+    with snapshot() as session:
         return dataset_view(session, datasets.get(session, dataset_id))
 
 

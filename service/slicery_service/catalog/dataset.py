@@ -11,7 +11,7 @@ from slicery_service import datasets, formats, jobs, pictures, previews, queue
 from slicery_service.catalog import panels
 from slicery_service.catalog.page import HEADERS, PageRoute, redirect, render
 from slicery_service.catalog.viewers import Posted, need, posted
-from slicery_service.db import transaction
+from slicery_service.db import snapshot, transaction
 from slicery_service.errors import InvalidRequest, UnknownFormat
 from slicery_service.keys import names_of
 from slicery_service.models import JsonObject
@@ -101,7 +101,7 @@ def delete(dataset_id: str, form: Writing) -> Response:  # noqa: ARG001 - its to
 
 def context_of(dataset_id: str) -> dict[str, Any]:
     """Return what pages about a dataset show."""
-    with transaction() as session:
+    with snapshot() as session:
         dataset = datasets.get(session, dataset_id)
         view = {**dataset_view(session, dataset), "preview": previews.find(session, dataset)}
         progress = progress_view(session, dataset_id)
@@ -121,7 +121,7 @@ def context_of(dataset_id: str) -> dict[str, Any]:
 
 def outline_of(dataset_id: str) -> dict[str, Any]:
     """Return what all pages about a dataset show, and pages that are made anew at each key pressed show alone."""
-    with transaction() as session:
+    with snapshot() as session:
         dataset = datasets.get(session, dataset_id)
         view, progress = dataset_view(session, dataset), progress_view(session, dataset_id)
     return {
