@@ -22,8 +22,8 @@ import numpy as np
 from slicery_workers.kernels.bare import byte_at, inner, outer, word_at
 from slicery_workers.kernels.csv_columns import KEPT_BYTES, note, note_real, note_text
 from slicery_workers.kernels.csv_dialect import DELIMITER, ESCAPE, KEEP, NULLS_ARE_TEXT, QUOTE
-from slicery_workers.kernels.csv_plain import plain_cells, value_of
-from slicery_workers.kernels.csv_values import NO_DIGITS
+from slicery_workers.kernels.csv_plain import plain_cells
+from slicery_workers.kernels.csv_values import NO_DIGITS, value_of
 from slicery_workers.kernels.values import (
     DOUBLE,
     EMPTY,

@@ -16,7 +16,6 @@ from slicery_workers.kernels.bare import inner, outer, swapped, word_at
 from slicery_workers.kernels.values import (
     BOOL,
     DATE,
-    EIGHT,
     EMPTY,
     INT,
     NULL_WORD,
@@ -61,25 +60,6 @@ def note(column: Any, kind: Any, whole: Any, statistics: Any) -> None:
 
 
 @inner
-def note_whole(column: Any, kind: Any, whole: Any, statistics: Any) -> None:
-    """Note a value whose kind is known to have a range of integers or times."""
-    counts, row = statistics[0], np.uintp(column)
-    counts[row, _KINDS] |= kind
-    if whole < counts[row, _LEAST]:
-        counts[row, _LEAST] = whole
-    if whole > counts[row, _MOST]:
-        counts[row, _MOST] = whole
-
-
-@inner
-def note_empty(column: Any, is_quoted: Any, statistics: Any) -> None:
-    """Note a cell with nothing in it, or nothing between its quotes."""
-    counts, row = statistics[0], np.uintp(column)
-    counts[row, _KINDS] |= QUOTED_EMPTY if is_quoted else EMPTY
-    counts[row, _QUOTED_EMPTIES if is_quoted else _EMPTIES] += 1
-
-
-@inner
 def note_real(column: Any, mantissa: Any, exponent: Any, negative: Any, statistics: Any, powers: Any) -> None:
     """Widen a column's range of doubles; the nearest double is looked for only near its bounds."""
     reals, row = statistics[1], np.uintp(column)
@@ -108,14 +88,13 @@ def note_text(text: Any, at: Any, stop: Any, column: Any, statistics: Any) -> No
         return
     stop = min(stop, at + KEPT_BYTES)
     if bounds[row, _LOW_LENGTH] == _NOTHING:
-        _keep(text, at, stop, column, 0, bounds, statistics[3])
-        _keep(text, at, stop, column, 1, bounds, statistics[3])
+        _keep(text, at, stop, column, 0, bounds, keys)
+        _keep(text, at, stop, column, 1, bounds, keys)
         return
-    length = np.uint64(stop - at)
-    if key < low or (key == low and _is_beyond(text, at, stop, length, column, 0, statistics)):
-        _keep(text, at, stop, column, 0, bounds, statistics[3])
-    if key > high or (key == high and _is_beyond(text, at, stop, length, column, 1, statistics)):
-        _keep(text, at, stop, column, 1, bounds, statistics[3])
+    if key < low or (key == low and _order(text, at, stop, column, 0, bounds, keys) < 0):
+        _keep(text, at, stop, column, 0, bounds, keys)
+    if key > high or (key == high and _order(text, at, stop, column, 1, bounds, keys) > 0):
+        _keep(text, at, stop, column, 1, bounds, keys)
 
 
 @inner
@@ -125,14 +104,6 @@ def note_various(text: Any, at: Any, stop: Any, column: Any, statistics: Any) ->
     is_column = column < len(bounds)
     if not (is_column and bounds[row, _LOW] < swapped(head(text, at, stop)) < bounds[row, _HIGH]):
         note_text(text, at, stop, column, statistics)
-
-
-@inner
-def _is_beyond(text: Any, at: Any, stop: Any, length: Any, column: Any, side: Any, statistics: Any) -> Any:
-    """Tell whether a text lies beyond the bound of a side whose first word it shares."""
-    if length == statistics[2][np.uintp(column), np.uintp(2 + side)] and length <= EIGHT:
-        return False
-    return _order(text, at, stop, column, side, statistics[2], statistics[3]) == 2 * side - 1
 
 
 @outer

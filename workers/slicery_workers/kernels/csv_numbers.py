@@ -15,18 +15,17 @@ from slicery_workers.kernels.values import (
     DAY,
     DOUBLE,
     INT,
+    MOST_DIGITS,
     NO_DATE,
     TENS,
     WIDE,
     days_at,
+    digits_of,
     digits_value,
     is_wide,
     n_digits,
     stamp,
 )
-
-MOST_DIGITS = 18
-"""Digits that fit in 63 bits whatever they are."""
 
 _NOTHING = np.uint64(0)
 
@@ -65,20 +64,3 @@ def plain_number(text: Any, start: Any, stop: Any) -> Any:
         kind = INT | WIDE if is_wide(magnitude) else INT
         return kind if fits else 0, -value if negative else value, _NOTHING, 0, False
     return 0, 0, _NOTHING, 0, False
-
-
-@inner
-def digits_of(text: Any, at: Any, n: Any) -> Any:
-    """Tell whether `n` digits stand at a place, 1 to MOST_DIGITS, and what number they are."""
-    word = word_at(text, at)
-    if n <= 8:
-        return n_digits(word) >= n, digits_value(word, n)
-    fits = n_digits(word) == 8
-    value, rest = digits_value(word, 8), n - 8
-    word = word_at(text, at + 8)
-    if rest <= 8:
-        return fits & (n_digits(word) >= rest), value * TENS[rest] + digits_value(word, rest)
-    value = value * TENS[8] + digits_value(word, 8)
-    fits &= n_digits(word) == 8
-    word, rest = word_at(text, at + 16), rest - 8
-    return fits & (n_digits(word) >= rest), value * TENS[rest] + digits_value(word, rest)

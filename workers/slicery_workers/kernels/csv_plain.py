@@ -14,22 +14,21 @@ import numpy as np
 from slicery_workers.kernels.bare import LANES, byte_at, found_byte, inner, lowest_bit, outer, word_at
 from slicery_workers.kernels.csv_columns import (
     note,
-    note_empty,
     note_real,
     note_text,
     note_various,
-    note_whole,
 )
 from slicery_workers.kernels.csv_dialect import DELIMITER, NULLS_ARE_TEXT, QUOTE
-from slicery_workers.kernels.csv_numbers import plain_number
-from slicery_workers.kernels.csv_values import NO_DIGITS, NUMERIC, OTHER, classified, truth_of
+from slicery_workers.kernels.csv_values import NUMERIC, value_of
 from slicery_workers.kernels.values import (
     BOOL,
     DOUBLE,
+    EMPTY,
     HUGE,
     INT,
     NULL_WORD,
     ONE,
+    QUOTED_EMPTY,
     TEXT,
     digits_value,
     n_digits,
@@ -91,10 +90,10 @@ def plain_cells(
         if flag == NUMERIC and n_digits(word_at(text, value)) >= size:
             if _is_misfit(declared, column, INT):
                 break
-            note_whole(column, INT, np.int64(digits_value(word_at(text, value), size)), statistics)
+            note(column, INT, np.int64(digits_value(word_at(text, value), size)), statistics)
             note_various(text, value, value_stop, column, statistics)
         elif size == 0:
-            note_empty(column, is_quoted, statistics)
+            note(column, QUOTED_EMPTY if is_quoted else EMPTY, 0, statistics)
         elif flag == 0:
             if _is_misfit(declared, column, TEXT):
                 break
@@ -125,23 +124,6 @@ def plain_cells(
             if at >= stop or row_start > last_start:
                 return at, column, row_start, n_starts, True
     return at, column, row_start, n_starts, False
-
-
-@inner
-def value_of(text: Any, at: Any, stop: Any, rules: Any, spare: Any) -> Any:
-    """Tell what text[at:stop] is, which is not empty: (kind, whole, mantissa, exponent, negative), as `number`."""
-    flag = rules[1][byte_at(text, at)]
-    if flag == NUMERIC:
-        kind, whole, mantissa, exponent, negative = plain_number(text, at, stop)
-        if kind:
-            return kind, whole, mantissa, exponent, negative
-    if flag == 0:
-        return TEXT, 0, NO_DIGITS, 0, False
-    if flag == OTHER:
-        truth = truth_of(text, at, stop)
-        if truth >= 0:
-            return BOOL, truth, NO_DIGITS, 0, False
-    return classified(text, at, stop, rules, spare)
 
 
 @inner

@@ -12,6 +12,7 @@ import numpy as np
 
 from slicery_workers.kernels.bare import byte_at, inner, outer
 from slicery_workers.kernels.csv_columns import head
+from slicery_workers.kernels.csv_numbers import plain_number
 from slicery_workers.kernels.values import (
     BEYOND,
     BOOL,
@@ -40,6 +41,23 @@ _TRUE, _TRUE_TITLE, _TRUE_UPPER = _word(b"true"), _word(b"True"), _word(b"TRUE")
 _FALSE, _FALSE_TITLE, _FALSE_UPPER = _word(b"false"), _word(b"False"), _word(b"FALSE")
 _INF, _INFINITY, _LOWER = _word(b"inf"), _word(b"infinity"), _word(b"        ")
 _THREE = _word(b"\xff\xff\xff")
+
+
+@inner
+def value_of(text: Any, at: Any, stop: Any, rules: Any, spare: Any) -> Any:
+    """Tell what text[at:stop] is, which is not empty: (kind, whole, mantissa, exponent, negative), as `number`."""
+    flag = rules[1][byte_at(text, at)]
+    if flag == NUMERIC:
+        kind, whole, mantissa, exponent, negative = plain_number(text, at, stop)
+        if kind:
+            return kind, whole, mantissa, exponent, negative
+    if flag == 0:
+        return TEXT, 0, NO_DIGITS, 0, False
+    if flag == OTHER:
+        truth = _truth(text, at, stop)
+        if truth >= 0:
+            return BOOL, truth, NO_DIGITS, 0, False
+    return classified(text, at, stop, rules, spare)
 
 
 @outer
@@ -71,7 +89,7 @@ def _typed(text: Any, at: Any, stop: Any, powers: Any) -> Any:
         kind = 0
     if kind and end == stop:
         return kind, whole, mantissa, exponent, negative
-    truth = truth_of(text, at, stop) if first == at else -1
+    truth = _truth(text, at, stop) if first == at else -1
     if truth >= 0:
         return BOOL, truth, NO_DIGITS, 0, False
     if _is_infinity(text, at, stop):
@@ -80,7 +98,7 @@ def _typed(text: Any, at: Any, stop: Any, powers: Any) -> Any:
 
 
 @inner
-def truth_of(text: Any, at: Any, stop: Any) -> Any:
+def _truth(text: Any, at: Any, stop: Any) -> Any:
     """Return 1 for true, True and TRUE, 0 for false, False and FALSE, -1 for anything else."""
     word = head(text, at, stop) if stop - at <= 8 else np.uint64(0)
     is_true = (

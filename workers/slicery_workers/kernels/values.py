@@ -51,6 +51,8 @@ _PAIRS = np.uint64(0x000000FF000000FF)
 _PAIR_HIGH, _PAIR_LOW = np.uint64(0x000F424000000064), np.uint64(0x0000271000000001)
 _TEN, _HALF = np.uint64(10), np.uint64(32)
 TENS = np.array([10**n for n in range(20)], np.uint64)
+MOST_DIGITS = 18
+"""Digits that fit in 63 bits whatever they are."""
 _ROOM = np.array([(10**19 - 10**n) // 10**n for n in range(20)], np.uint64)
 """Up to which number another n digits fit behind it: 19 digits do in 64 bits."""
 _EXACT_TENS = np.array([10.0**n for n in range(23)])
@@ -117,6 +119,23 @@ def digits_value(word: Any, n: Any) -> Any:
     high = (value & _PAIRS) * _PAIR_HIGH
     low = ((value >> SIXTEEN) & _PAIRS) * _PAIR_LOW
     return (high + low) >> _HALF
+
+
+@inner
+def digits_of(text: Any, at: Any, n: Any) -> Any:
+    """Tell whether `n` digits stand at a place, 1 to MOST_DIGITS, and what number they are."""
+    word = word_at(text, at)
+    if n <= 8:
+        return n_digits(word) >= n, digits_value(word, n)
+    fits = n_digits(word) == 8
+    value, rest = digits_value(word, 8), n - 8
+    word = word_at(text, at + 8)
+    if rest <= 8:
+        return fits & (n_digits(word) >= rest), value * TENS[rest] + digits_value(word, rest)
+    value = value * TENS[8] + digits_value(word, 8)
+    fits &= n_digits(word) == 8
+    word, rest = word_at(text, at + 16), rest - 8
+    return fits & (n_digits(word) >= rest), value * TENS[rest] + digits_value(word, rest)
 
 
 @inner

@@ -16,7 +16,7 @@ from slicery_workers.kernels.bare import (
     n_bits,
     outer,
 )
-from slicery_workers.kernels.csv_numbers import MOST_DIGITS, digits_of
+from slicery_workers.kernels.values import MOST_DIGITS, digits_of
 from slicery_workers.kernels.vcf_state import (
     COLUMN,
     CONTIG,
