@@ -93,9 +93,7 @@ def pass_plain_records(
     last, expected, spacing = state[LAST_POSITION], state[N_COLUMNS], state[SPACING]
     n_starts, n_rows = state[N_STARTS], state[N_ROWS]
     low, high, far = _FAR_ABOVE, _FAR_BELOW, _FAR_BELOW
-    row_start, row_records, row_contig = state[ROW_START], state[ROW_RECORDS], state[ROW_CONTIG]
-    row_low, row_high, row_far = state[ROW_LOW], state[ROW_HIGH], state[ROW_FAR]
-    n_before, unordered = n_starts, state[UNORDERED]
+    run, n_before, unordered = _run_of(state), n_starts, state[UNORDERED]
     while begin <= stop:
         position, span, n_tabs, behind = _plain_record(block, begin, names, name_at, name_size)
         if behind == begin or n_tabs + 1 != expected:
@@ -104,17 +102,7 @@ def pass_plain_records(
         unordered |= np.int64(position < last)
         last = position
         low, high, far = min(low, position), max(high, position), max(far, reach)
-        if row_records > 0 and start - row_start >= spacing:
-            rows[n_rows, 0], rows[n_rows, 1], rows[n_rows, 2] = row_records, row_contig, row_low
-            rows[n_rows, 3], rows[n_rows, 4] = row_high, row_far
-            n_rows += 1
-            row_records = 0
-        if row_records == 0:
-            row_start, row_contig, row_low, row_high, row_far = start, number, position, position, reach
-        elif row_contig != number:
-            row_contig = -1
-        row_records += 1
-        row_low, row_high, row_far = min(row_low, position), max(row_high, position), max(row_far, reach)
+        run, n_rows = _with_record(run, n_rows, rows, spacing, start, number, position, reach)
         starts[n_starts] = start
         n_starts += 1
         begin = behind
@@ -123,9 +111,8 @@ def pass_plain_records(
         _count(stats, number, state[N_RECORDS], n_taken, low, high, far)
         state[N_RECORDS] += n_taken
         state[LAST_POSITION], state[UNORDERED] = last, unordered
-        state[N_STARTS], state[N_ROWS] = n_starts, n_rows
-        state[ROW_START], state[ROW_RECORDS], state[ROW_CONTIG] = row_start, row_records, row_contig
-        state[ROW_LOW], state[ROW_HIGH], state[ROW_FAR] = row_low, row_high, row_far
+        state[N_STARTS] = n_starts
+        _keep_run(state, run, n_rows)
     return begin
 
 
@@ -207,7 +194,10 @@ def end_record(state: Numbers, stats: Numbers, starts: Numbers, rows: Numbers) -
     state[PHASE], state[LAST_CONTIG], state[LAST_POSITION] = IN_RECORDS, contig, low
     far = min(low + state[SPAN], FAR_AWAY)
     _count(stats, contig, state[N_RECORDS], 1, low, low, far)
-    _add_to_run(state, rows, contig, low, far)
+    run, n_rows = _with_record(
+        _run_of(state), state[N_ROWS], rows, state[SPACING], state[START], contig, low, far
+    )
+    _keep_run(state, run, n_rows)
     starts[state[N_STARTS]] = state[START]
     state[N_STARTS] += 1
     state[N_RECORDS] += 1
@@ -226,19 +216,44 @@ def _count(stats: Any, contig: Any, first: Any, n_records: Any, low: Any, high: 
 
 
 @inner
-def _add_to_run(state: Numbers, rows: Numbers, contig: int, low: int, far: int) -> None:
-    """Add a record to the run that is being gathered, or begin the next one."""
-    if state[ROW_RECORDS] > 0 and state[START] - state[ROW_START] >= state[SPACING]:
-        for column in range(5):
-            rows[state[N_ROWS], column] = state[ROW_RECORDS + column]
-        state[N_ROWS] += 1
-        state[ROW_RECORDS] = 0
-    if state[ROW_RECORDS] == 0:
-        state[ROW_START], state[ROW_CONTIG] = state[START], contig
-        state[ROW_LOW], state[ROW_HIGH], state[ROW_FAR] = low, low, far
-    elif contig != state[ROW_CONTIG]:
-        state[ROW_CONTIG] = -1
-    state[ROW_RECORDS] += 1
-    state[ROW_LOW] = min(state[ROW_LOW], low)
-    state[ROW_HIGH] = max(state[ROW_HIGH], low)
-    state[ROW_FAR] = max(state[ROW_FAR], far)
+def _with_record(
+    run: Any, n_rows: Any, rows: Any, spacing: Any, start: Any, contig: Any, low: Any, far: Any
+) -> Any:
+    """Add a record to the run that is being gathered, or begin the next one; return the run and the rows so far."""
+    run_start, n, number, run_low, run_high, run_far = run
+    if n > 0 and start - run_start >= spacing:
+        rows[n_rows, 0], rows[n_rows, 1], rows[n_rows, 2] = n, number, run_low
+        rows[n_rows, 3], rows[n_rows, 4] = run_high, run_far
+        n_rows += 1
+        n = np.int64(0)
+    if n == 0:
+        run_start, number, run_low, run_high, run_far = start, contig, low, low, far
+    elif contig != number:
+        number = np.int64(-1)
+    return (run_start, n + 1, number, min(run_low, low), max(run_high, low), max(run_far, far)), n_rows
+
+
+@inner
+def _run_of(state: Any) -> Any:
+    """Return the run that is being gathered: start, records, contig (-1: several), low, high, far."""
+    return (
+        state[ROW_START],
+        state[ROW_RECORDS],
+        state[ROW_CONTIG],
+        state[ROW_LOW],
+        state[ROW_HIGH],
+        state[ROW_FAR],
+    )
+
+
+@inner
+def _keep_run(state: Any, run: Any, n_rows: Any) -> None:
+    (
+        state[ROW_START],
+        state[ROW_RECORDS],
+        state[ROW_CONTIG],
+        state[ROW_LOW],
+        state[ROW_HIGH],
+        state[ROW_FAR],
+    ) = run
+    state[N_ROWS] = n_rows
