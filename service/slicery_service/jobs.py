@@ -21,6 +21,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from slicery_service import cursors, generations, search
+from slicery_service.config import get_settings
 from slicery_service.errors import (
     AlreadyRunning,
     IndexingError,
@@ -33,7 +34,6 @@ from slicery_service.ids import new_id
 from slicery_service.models import JOB_IS_ACTIVE, Dataset, Job, JsonObject
 
 ACTIVE = ("queued", "running")
-STALE_AFTER = timedelta(seconds=60)
 RESEND_AFTER = timedelta(seconds=30)
 RESEND_AT_MOST = timedelta(minutes=10)
 MAX_ATTEMPTS = 5
@@ -270,7 +270,7 @@ def cancel(session: Session, job_id: str) -> Job:
     return job
 
 
-def requeue_stale(session: Session, now: datetime, *, stale_after: timedelta = STALE_AFTER) -> list[str]:
+def requeue_stale(session: Session, now: datetime) -> list[str]:
     """Put jobs back into the queue whose message or worker was lost; return their ids, to be sent again.
 
     A job that only waits its turn is sent again at growing intervals, so that a long queue is not flooded.
@@ -280,7 +280,7 @@ def requeue_stale(session: Session, now: datetime, *, stale_after: timedelta = S
     unheard = or_(never_sent_again, now - Job.heartbeat_at > interval)
     lost = or_(
         and_(Job.state == "queued", unheard),
-        and_(Job.state == "running", Job.heartbeat_at < now - stale_after),
+        and_(Job.state == "running", Job.heartbeat_at < now - _stale_after()),
     )
     chosen = select(Job.id).where(lost).with_for_update(skip_locked=True)
     requeued = update(Job).where(Job.id.in_(chosen)).values(state="queued", heartbeat_at=now)
@@ -300,13 +300,17 @@ def _claim_of(job: Job, dataset: Dataset) -> Claim:
     )
 
 
+def _stale_after() -> timedelta:
+    return timedelta(seconds=get_settings().lost_seconds)
+
+
 def _is_active(job_id: str) -> ColumnElement[bool]:
     return and_(Job.id == job_id, Job.state.in_(ACTIVE))
 
 
 def _may_run(job: Job, now: datetime, *, redelivered: bool) -> bool:
     if job.state == "running":
-        return redelivered or job.heartbeat_at is None or now - job.heartbeat_at > STALE_AFTER
+        return redelivered or job.heartbeat_at is None or now - job.heartbeat_at > _stale_after()
     return job.state == "queued"
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from slicery_service import datasets, db, jobs
+from slicery_service.config import get_settings
 from slicery_service.errors import AlreadyRunning, MalformedRecord, NotCancellable, NotFound, ObjectChanged
 from slicery_service.models import Dataset, Generation, Job
 
@@ -375,6 +376,18 @@ class TestRequeue:
         assert jobs.requeue_stale(session, at(61)) == [job.id]
         assert fresh(session, job).state == "queued"
         assert jobs.claim(session, job.id, at(62)) is not None
+
+    def test_a_setting_says_when_a_silent_job_is_lost_to_sweepers_and_to_who_claims(
+        self, session: Session, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setenv("SLICERY_LOST_SECONDS", "300")
+        get_settings.cache_clear()
+        _, job = rows.add_dataset(session)
+        jobs.claim(session, job.id, NOW)
+        assert jobs.requeue_stale(session, at(299)) == []
+        assert jobs.claim(session, job.id, at(299)) is None
+        assert jobs.claim(session, job.id, at(301)) is not None
+        assert jobs.requeue_stale(session, at(602)) == [job.id]
 
     def test_a_job_that_has_ended_is_not_sent_again(self, session: Session):
         _, job = rows.add_dataset(session)

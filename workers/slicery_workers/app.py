@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from celery import Celery
@@ -58,11 +58,10 @@ def _stop_sweeper(**_: Any) -> None:
 
 def _sweep() -> None:
     """Send jobs again whose message or worker was lost; every worker sweeps, and a row lock keeps them apart."""
-    stale_after = timedelta(seconds=get_settings().lost_seconds)
     while not _stop.is_set():
         try:
             with transaction() as session:
-                lost = jobs.requeue_stale(session, datetime.now(UTC), stale_after=stale_after)
+                lost = jobs.requeue_stale(session, datetime.now(UTC))
             for job_id in lost:
                 log.warning("job %s was lost; it is sent again", job_id)
                 queue.send_job(job_id)
