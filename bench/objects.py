@@ -122,7 +122,7 @@ def _table(size: int, *, quoted: bool) -> bytes:
         }
     )
     out = io.BytesIO()
-    style = pa.csv.WriteOptions(quoting_style="needed")
+    style = pa.csv.WriteOptions(quoting_style="needed" if quoted else "none")  # needed: around all texts
     pa.csv.write_csv(table, out, style)
     header, _, rows = out.getvalue().partition(b"\n")
     return header + b"\n" + rows * (size // len(rows) + 1)

@@ -70,8 +70,9 @@ class TableWork(Work):
 
     def read_object(self, number: int, start: int, stop: int) -> bytes:
         """Return bytes of one object, and count them."""
+        stored = self._objects[number]
         with self._naming(number):
-            data = self._fetch(self._objects[number], ByteRange(start, stop))
+            data = self._store.read(stored.bucket, stored.key, ByteRange(start, stop), etag=stored.etag)
         self._progress.add(len(data))
         return data
 

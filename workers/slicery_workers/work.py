@@ -123,9 +123,6 @@ class Work(ABC):
             stored.bucket, stored.key, byte_range, etag=stored.etag, piece_bytes=BLOCK_BYTES
         )
 
-    def _fetch(self, stored: StoredObject, byte_range: ByteRange) -> bytes:
-        return self._store.read(stored.bucket, stored.key, byte_range, etag=stored.etag)
-
     @contextmanager
     def _held(self) -> Iterator[Any]:
         """Open a transaction in which the job cannot end; raises JobEnded when it has."""

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slicery.errors import DecodeError
+from slicery.files import BytesFile
 
 Rows = NDArray[np.void]
 """Void (n,): points as bytes, which numpy picks twenty times as fast as fields."""
@@ -148,7 +149,7 @@ class LazPoints:
 
     def _in_parts(self, chunk: _Chunk, stop: int) -> Iterator[tuple[int, Rows]]:
         """Yield the points before `stop` of a chunk that is too large to be held, each time with the first's number."""
-        source = io.BytesIO(self._data)
+        source = BytesFile(self._data)
         source.seek(self._offset)
         step = BATCH_BYTES // self._dtype.itemsize
         with _explained():
