@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -125,17 +125,31 @@ def save_draft(
     session.execute(saved.on_conflict_do_update(index_elements=list(key), set_=replaced))
 
 
-def has_draft(session: Session, dataset_id: str, generation: int, number: int, ordinal: int) -> bool:
-    """Tell whether a unit has saved its draft."""
-    return session.get(IndexDraft, (dataset_id, generation, number, ordinal)) is not None
-
-
-def drafts_of(session: Session, dataset_id: str, generation: int, number: int) -> Iterator[bytes]:
-    """Yield the drafts of an object's units, in order."""
-    of_object = select(IndexDraft.payload).where(
-        IndexDraft.dataset_id == dataset_id, IndexDraft.generation == generation, IndexDraft.object == number
+def drafts_there(
+    session: Session, dataset_id: str, generation: int, units: Sequence[tuple[int, int]]
+) -> set[tuple[int, int]]:
+    """Return which of some units, by object and ordinal, have saved their drafts; the units lie side by side."""
+    unit = tuple_(IndexDraft.object, IndexDraft.ordinal)
+    query = select(IndexDraft.object, IndexDraft.ordinal).where(
+        IndexDraft.dataset_id == dataset_id,
+        IndexDraft.generation == generation,
+        unit >= min(units),
+        unit <= max(units),
     )
-    yield from session.scalars(of_object.order_by(IndexDraft.ordinal).execution_options(yield_per=4))
+    return {(row.object, row.ordinal) for row in session.execute(query)}
+
+
+def drafts_after(
+    session: Session, dataset_id: str, generation: int, unit: tuple[int, int], limit: int
+) -> list[tuple[int, int, bytes]]:
+    """Return the next drafts behind that of a unit, in order: object, ordinal and payload of each."""
+    query = select(IndexDraft.object, IndexDraft.ordinal, IndexDraft.payload).where(
+        IndexDraft.dataset_id == dataset_id,
+        IndexDraft.generation == generation,
+        tuple_(IndexDraft.object, IndexDraft.ordinal) > unit,
+    )
+    ordered = query.order_by(IndexDraft.object, IndexDraft.ordinal).limit(limit)
+    return [(row.object, row.ordinal, row.payload) for row in session.execute(ordered)]
 
 
 def size_bytes(session: Session, dataset_id: str, generation: int) -> int:

@@ -125,22 +125,28 @@ def claim(session: Session, job_id: str, now: datetime, *, redelivered: bool = F
     if row is None or not _may_run(row.Job, now, redelivered=redelivered):
         return None
     job, dataset = row.Job, row.Dataset
-    if job.attempts >= MAX_ATTEMPTS:
-        fail(session, job_id, _given_up(job))
+    if not _may_try_again(session, job):
         return None
     job.state, job.heartbeat_at, job.started_at = "running", now, job.started_at or now
-    job.attempts, job.bytes_done, job.units_done = job.attempts + 1, 0, 0
+    job.bytes_done, job.units_done = 0, 0
     if dataset.generation is None:
         dataset.state = "indexing"
     session.flush()
     return _claim_of(job, dataset)
 
 
-def look_up(session: Session, job_id: str) -> Claim | None:
-    """Return what a worker needs to do a part of a job that another task has claimed; None when it ended."""
+def look_up(session: Session, job_id: str, *, redelivered: bool = False) -> Claim | None:
+    """Return what a worker needs to do a part of a job that another task has claimed; None when it has ended.
+
+    `redelivered` as in `claim`: a part with which every worker dies ends the job, too.
+    """
     query = select(Job, Dataset).join(Dataset, Dataset.id == Job.dataset_id).where(_is_active(job_id))
+    if redelivered:
+        query = query.with_for_update(of=Job).execution_options(populate_existing=True)
     row = session.execute(query).one_or_none()
-    return None if row is None else _claim_of(row.Job, row.Dataset)
+    if row is None or (redelivered and not _may_try_again(session, row.Job)):
+        return None
+    return _claim_of(row.Job, row.Dataset)
 
 
 def hold(session: Session, job_id: str) -> bool:
@@ -152,15 +158,22 @@ def hold(session: Session, job_id: str) -> bool:
     return session.scalar(select(Job.id).where(_is_active(job_id)).with_for_update()) is not None
 
 
-def progress(session: Session, job_id: str, bytes_done: int, *, heartbeat: datetime) -> bool:
-    """Record how far a job of one task is; False when the job has ended, so that the worker stops."""
-    return _beat(session, job_id, heartbeat, bytes_done=func.least(Job.bytes_total, bytes_done))
+def progress(
+    session: Session, job_id: str, bytes_done: int, *, heartbeat: datetime, unit_saved: bool = False
+) -> bool:
+    """Record how far a job of one task is; False when the job has ended, so that the worker stops.
+
+    `unit_saved` says that this transaction saves what a unit found, so that the worker's next death is a first one.
+    """
+    return _beat(session, job_id, heartbeat, func.least(Job.bytes_total, bytes_done), unit_saved)
 
 
-def advance(session: Session, job_id: str, n_bytes: int, *, heartbeat: datetime) -> bool:
-    """Record `n_bytes` more of a job of many tasks; False when it has ended, so that the worker stops."""
+def advance(
+    session: Session, job_id: str, n_bytes: int, *, heartbeat: datetime, unit_saved: bool = False
+) -> bool:
+    """Record `n_bytes` more of a job of many tasks; else as `progress`."""
     done = func.least(Job.bytes_total, Job.bytes_done + n_bytes)
-    return _beat(session, job_id, heartbeat, bytes_done=done)
+    return _beat(session, job_id, heartbeat, done, unit_saved)
 
 
 def set_total(session: Session, job_id: str, bytes_total: int) -> None:
@@ -173,8 +186,8 @@ def set_units(session: Session, job_id: str, n_units: int) -> None:
     session.execute(update(Job).where(Job.id == job_id).values(units_total=n_units, units_done=0))
 
 
-def unit_done(session: Session, job_id: str) -> bool:
-    """Record that a unit has saved its draft in this transaction; True for exactly one: the last.
+def units_are_done(session: Session, job_id: str) -> bool:
+    """Count the units that have saved their drafts, this transaction's too; True for exactly one who asks: the last.
 
     Drafts are counted, not calls, so that a unit that runs twice counts once.
     """
@@ -184,16 +197,8 @@ def unit_done(session: Session, job_id: str) -> bool:
     if job is None:
         return False
     before, job.units_done = job.units_done, generations.count_drafts(session, job.dataset_id, job.generation)
-    job.attempts = 1
     session.flush()
     return job.units_total is not None and before < job.units_total <= job.units_done
-
-
-def units_done(session: Session, dataset_id: str, generation: int) -> int:
-    """Count the units whose drafts are saved, under a lock on their job: of several that ask, one is last."""
-    of_generation = and_(Job.dataset_id == dataset_id, Job.generation == generation)
-    session.execute(select(Job.id).where(of_generation).with_for_update())
-    return generations.count_drafts(session, dataset_id, generation)
 
 
 def finish(
@@ -314,8 +319,22 @@ def _may_run(job: Job, now: datetime, *, redelivered: bool) -> bool:
     return job.state == "queued"
 
 
-def _beat(session: Session, job_id: str, heartbeat: datetime, **values: Any) -> bool:
-    beat = update(Job).where(_is_active(job_id)).values(state="running", heartbeat_at=heartbeat, **values)
+def _may_try_again(session: Session, job: Job) -> bool:
+    """Count an attempt of a job that is locked, or fail the job where there were too many."""
+    if job.attempts >= MAX_ATTEMPTS:
+        fail(session, job.id, _given_up(job))
+        return False
+    job.attempts += 1
+    session.flush()
+    return True
+
+
+def _beat(
+    session: Session, job_id: str, heartbeat: datetime, bytes_done: ColumnElement[int], unit_saved: bool
+) -> bool:
+    attempts = {"attempts": 1} if unit_saved else {}
+    beat = update(Job).where(_is_active(job_id))
+    beat = beat.values(state="running", heartbeat_at=heartbeat, bytes_done=bytes_done, **attempts)
     return session.scalar(beat.returning(Job.id)) is not None
 
 

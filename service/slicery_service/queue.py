@@ -22,8 +22,7 @@ from slicery_service.errors import QueueUnavailable
 
 QUEUE = "slicery"
 INDEX_DATASET = "slicery.index_dataset"
-INDEX_STRETCH = "slicery.index_stretch"
-FINISH_INDEX = "slicery.finish_index"
+INDEX_UNITS = "slicery.index_units"
 
 TIMEOUT_SECONDS = 1.0
 

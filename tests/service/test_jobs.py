@@ -99,7 +99,18 @@ class TestLookUp:
         _, job = rows.add_dataset(session)
         jobs.cancel(session, job.id)
         assert jobs.look_up(session, job.id) is None
+        assert jobs.look_up(session, job.id, redelivered=True) is None
         assert jobs.look_up(session, "j_none") is None
+
+    def test_a_part_with_which_every_worker_dies_fails_the_job(self, session: Session):
+        dataset, job = rows.add_dataset(session)
+        jobs.claim(session, job.id, NOW)
+        for _ in range(4):
+            assert jobs.look_up(session, job.id, redelivered=True) is not None
+        assert jobs.look_up(session, job.id) is not None
+        assert jobs.look_up(session, job.id, redelivered=True) is None
+        assert fresh(session, job).state == "failed"
+        assert "stopped 5 times" in fresh(session, dataset).error["detail"]
 
 
 class TestProgress:
@@ -150,7 +161,7 @@ class TestUnits:
         told = []
         for ordinal in range(3):
             rows.add_draft(session, job, ordinal)
-            told.append(jobs.unit_done(session, job.id))
+            told.append(jobs.units_are_done(session, job.id))
         assert told == [False, False, True]
         assert (fresh(session, job).units_done, job.units_total) == (3, 3)
 
@@ -161,26 +172,26 @@ class TestUnits:
         told = []
         for ordinal in (0, 0, 1, 1):
             rows.add_draft(session, job, ordinal)
-            told.append(jobs.unit_done(session, job.id))
+            told.append(jobs.units_are_done(session, job.id))
         assert told == [False, False, True, False]
-        assert jobs.units_done(session, job.dataset_id, job.generation) == 2
+        assert fresh(session, job).units_done == 2
 
     def test_another_attempt_is_told_again_though_all_drafts_are_there(self, session: Session):
         _, job = rows.add_dataset(session)
         jobs.claim(session, job.id, NOW)
         jobs.set_units(session, job.id, 1)
         rows.add_draft(session, job)
-        assert jobs.unit_done(session, job.id)
+        assert jobs.units_are_done(session, job.id)
         jobs.claim(session, job.id, at(100))
         jobs.set_units(session, job.id, 1)
-        assert jobs.unit_done(session, job.id)
+        assert jobs.units_are_done(session, job.id)
 
     def test_a_job_that_gets_units_done_is_not_given_up(self, session: Session):
         _, job = rows.add_dataset(session)
         for attempt in range(10):
             assert jobs.claim(session, job.id, at(attempt * 100)) is not None
-            rows.add_draft(session, job, attempt)
-            jobs.unit_done(session, job.id)
+            assert jobs.look_up(session, job.id, redelivered=True) is not None
+            assert jobs.advance(session, job.id, 1, heartbeat=at(attempt * 100 + 1), unit_saved=True)
 
     def test_units_that_end_at_the_same_time_agree_on_one_last(self, session: Session):
         _, job = rows.add_dataset(session)
@@ -192,7 +203,7 @@ class TestUnits:
         def unit(ordinal: int) -> None:
             with db.transaction() as own:
                 rows.add_draft(own, job, ordinal)
-                told.append(jobs.unit_done(own, job.id))
+                told.append(jobs.units_are_done(own, job.id))
 
         in_parallel(*(lambda ordinal=ordinal: unit(ordinal) for ordinal in range(6)))
         assert sorted(told) == [False] * 5 + [True]
@@ -201,7 +212,7 @@ class TestUnits:
         _, job = rows.add_dataset(session)
         jobs.set_units(session, job.id, 1)
         jobs.cancel(session, job.id)
-        assert not jobs.unit_done(session, job.id)
+        assert not jobs.units_are_done(session, job.id)
 
 
 class TestFinish:

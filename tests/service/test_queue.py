@@ -17,9 +17,9 @@ from slicery_service.errors import QueueUnavailable
 
 
 def test_a_task_is_sent_by_name_with_its_arguments(broker: redis.Redis):
-    queue.enqueue(queue.INDEX_STRETCH, "j_1", 7)
+    queue.enqueue(queue.INDEX_UNITS, "j_1", 7)
     message = json.loads(broker.lpop(queue.QUEUE))
-    assert message["headers"]["task"] == "slicery.index_stretch"
+    assert message["headers"]["task"] == "slicery.index_units"
     assert json.loads(base64.b64decode(message["body"]))[0] == ["j_1", 7]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import signal
+import time
+from contextlib import suppress
 
 import judges
 import psutil
@@ -71,6 +73,19 @@ def test_many_objects_under_several_compressions_are_indexed_side_by_side(deploy
     assert (dataset.n_records, dataset.compression) == (15_000, "mixed")
     for n in (1, 7, 40):
         assert [tuple(read) for each in dataset.partition("count", n=n) for read in each.records()] == whole
+
+
+def test_small_objects_are_indexed_many_by_a_task(deployment: Deployment) -> None:
+    contents = [b"".join(b"%d of %d\n" % (line, i) for line in range(1000 + i)) for i in range(120)]
+    for i, content in enumerate(contents):
+        deployment.put(content, f"small/{i:03}.txt")
+    dataset = deployment.register("s3://open/small/", format="text")
+    found = deployment.settled(dataset["id"], 60)
+    assert (found["state"], found["job"]["units_total"], found["job"]["units_done"]) == ("indexed", 120, 120)
+    assert found["records"]["count"] == sum(map(len, (each.splitlines() for each in contents)))
+    partition = client_of(deployment).dataset(dataset["id"]).partition("count", n=7)
+    assert b"".join(each.bytes() for each in partition) == b"".join(contents)
+    assert tables(deployment, dataset["id"])["index_draft"] == 0
 
 
 def test_wrapped_reads_in_stretches_are_read_again_as_a_whole(deployment: Deployment) -> None:
@@ -184,13 +199,39 @@ def test_a_killed_process_of_a_worker_is_made_good(
     with deployment.slow(at_once=3 * len(content) // 4):
         dataset = deployment.register(uri, format="text")
         deployment.running(dataset["id"])
-        for worker in deployment.workers:
-            if worker.poll() is None:
-                for each in psutil.Process(worker.pid).children():
-                    each.kill()
+        kill_processes(deployment)
     found = deployment.settled(dataset["id"], LOST_SECONDS)
     assert (found["state"], found["records"]["count"]) == ("indexed", megabytes), found
     check_lines(deployment, dataset["id"], content)
+
+
+def kill_processes(deployment: Deployment) -> None:
+    """Kill the processes of workers that do tasks; the workers start others."""
+    for worker in deployment.workers:
+        if worker.poll() is None:
+            for each in psutil.Process(worker.pid).children():
+                with suppress(psutil.NoSuchProcess):
+                    each.kill()
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip-stored"])
+def test_a_job_that_no_process_survives_fails(deployment: Deployment, compression: str) -> None:
+    data = samples.COMPRESSIONS[compression](long_text(1))
+    uri = deployment.put(data, f"deadly-{compression}.txt")
+    with deployment.slow(at_once=1000):
+        dataset = deployment.register(uri, format="text")
+        deployment.running(dataset["id"])
+
+        def has_ended() -> bool:
+            kill_processes(deployment)
+            time.sleep(1)  # in which others take the work up
+            return bool(deployment.dataset(dataset["id"])["job"]["state"] == "failed")
+
+        wait_until(has_ended, LOST_SECONDS)
+    found = deployment.dataset(dataset["id"])
+    assert found["state"] == "failed"
+    assert "the workers stopped 5 times" in found["error"]["detail"]
+    assert tables(deployment, dataset["id"])["index_draft"] == 0
 
 
 def check_lines(deployment: Deployment, dataset_id: str, content: bytes) -> None:

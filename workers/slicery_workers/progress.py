@@ -6,6 +6,8 @@ import threading
 import time
 from datetime import UTC, datetime
 
+from sqlalchemy.orm import Session
+
 from slicery_service import jobs
 from slicery_service.db import transaction
 
@@ -37,20 +39,25 @@ class Progress:
             if time.monotonic() < self._due:
                 return
             self._due = time.monotonic() + INTERVAL_SECONDS
-            self._write()
+            with transaction() as session:
+                self._write(session, *self._taken())
 
-    def flush(self) -> None:
-        """Write what has been counted; raises JobEnded when the job is not wanted any more."""
+    def unit_saved(self, session: Session) -> None:
+        """Write what has been counted to the job, which then cannot end before this transaction.
+
+        Call it first in the transaction that saves what a unit found; raises JobEnded as `add` does.
+        """
         with self._lock:
-            self._write()
+            done, fresh = self._taken()
+        self._write(session, done, fresh, unit_saved=True)
 
-    def _write(self) -> None:
-        now, fresh = datetime.now(UTC), self._done - self._written
-        self._written = self._done
-        with transaction() as session:
-            if self._shared:
-                wanted = jobs.advance(session, self._job_id, fresh, heartbeat=now)
-            else:
-                wanted = jobs.progress(session, self._job_id, self._done, heartbeat=now)
+    def _taken(self) -> tuple[int, int]:
+        """Return the bytes counted in all, and those that the job has not been told of."""
+        fresh, self._written = self._done - self._written, self._done
+        return self._done, fresh
+
+    def _write(self, session: Session, done: int, fresh: int, *, unit_saved: bool = False) -> None:
+        tell, n_bytes = (jobs.advance, fresh) if self._shared else (jobs.progress, done)
+        wanted = tell(session, self._job_id, n_bytes, heartbeat=datetime.now(UTC), unit_saved=unit_saved)
         if not wanted:
             raise JobEnded(self._job_id)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from itertools import groupby
 from typing import Any
+
+from sqlalchemy.orm import Session
 
 from slicery_service import formats, index, jobs
 from slicery_service.compression import Compression, sniff
@@ -15,26 +18,26 @@ from slicery_service.jobs import Claim
 from slicery_service.models import StoredObject
 from slicery_service.record_index import Segment
 from slicery_workers.drafts import Draft, Indexed, NeedsWholeScan, join_stretches
-from slicery_workers.heads import head_of, prepared
+from slicery_workers.heads import HEAD_BYTES, prepared
 from slicery_workers.indexing import index_whole, scan_stretch
 from slicery_workers.pairs import MATES, Mate, index_pair
 from slicery_workers.reader import ObjectReader
 from slicery_workers.saving import Saver, from_payload, to_payload
 from slicery_workers.scanners import RecordIndexer, Summary
 from slicery_workers.summary import joined_summary
-from slicery_workers.work import Unit, Work, uri_of
+from slicery_workers.work import Done, Unit, Work, uri_of
 
 
 class RecordWork(Work):
     """One job on a dataset of a record format."""
 
-    def __init__(self, claim: Claim, indexer: RecordIndexer, *, shared: bool) -> None:
-        super().__init__(claim, shared=shared)
+    def __init__(self, session: Session, claim: Claim, indexer: RecordIndexer, *, shared: bool) -> None:
+        super().__init__(session, claim, shared=shared)
         self._indexer = indexer
         self._paired = formats.get(claim.format).is_paired(claim.options)
 
-    def _do(self, unit: Unit) -> bytes:
-        """Return a draft; the segments of a whole object are saved at once."""
+    def _do(self, unit: Unit) -> Done:
+        """Do a unit; many segments of a whole object are saved meanwhile."""
         if unit.paired:
             return self._index_pair(unit)
         do = self._index_whole if unit.whole else self._scan_stretch
@@ -52,7 +55,7 @@ class RecordWork(Work):
 
     def join(self) -> None:
         """Settle all objects and end the job with success."""
-        results = [self._settled(number) for number in range(len(self._objects))]
+        results = list(self._settled())
         self._check_headers(results)
         compressions = {result.compression for result in results if result.text_size} or {"none"}
         summary = self._summary([result.summary for result in results])
@@ -86,9 +89,9 @@ class RecordWork(Work):
         return joined_summary(self._indexer, formats.get(self.claim.format), summaries)
 
     def _units_of(self, stored: StoredObject) -> Iterator[Unit]:
-        compression, size = self._sniffed(stored), stored.size_bytes
-        most = get_settings().stretch_bytes
-        if compression == "gzip" or size <= most:
+        size, most = stored.size_bytes, get_settings().stretch_bytes
+        compression = self._sniffed(stored) if size > most else None
+        if compression in (None, "gzip"):
             yield Unit(stored.ordinal, 0, compression, 0, size, whole=True)
             return
         stretch = -(-size // -(-size // most))  # of one length, so that tasks end together
@@ -100,10 +103,7 @@ class RecordWork(Work):
         self._progress.add(0)  # many objects take a while, and the job shall not be taken for lost
         return sniff(self._head(stored))
 
-    def _head(self, stored: StoredObject) -> bytes:
-        return head_of(self._store, stored.bucket, stored.key, stored.etag, stored.size_bytes)
-
-    def _index_pair(self, unit: Unit) -> bytes:
+    def _index_pair(self, unit: Unit) -> Done:
         """Index two objects side by side; their drafts are one, as they are one unit."""
         numbers = range(unit.object, unit.object + MATES)
         savers = [self._saver(number) for number in numbers]
@@ -117,49 +117,52 @@ class RecordWork(Work):
             for number, saver in zip(numbers, savers, strict=True)
         ]
         found = index_pair(mates, self._indexer, self.claim.options)
-        for saver, each in zip(savers, found, strict=True):
-            saver.end(each.compression)
-        return b"\n".join(map(to_payload, found))
+
+        def save(session: Session) -> None:
+            for saver, each in zip(savers, found, strict=True):
+                saver.end(session, each.compression)
+
+        return Done(b"\n".join(map(to_payload, found)), save)
 
     def _saver(self, number: int) -> Saver:
-        """Begin an object's index afresh."""
-        with self._held() as session:
-            index.clear_object(session, *self._key, number)
         return Saver(self._held, self._key, number)
 
-    def _index_whole(self, reader: ObjectReader, unit: Unit) -> bytes:
-        saver = self._saver(unit.object)
-        options = self._options(unit.object)
-        found = index_whole(reader, unit.compression, self._indexer, options, saver.save)
-        saver.end(found.compression)
-        return to_payload(found)
+    def _index_whole(self, reader: ObjectReader, unit: Unit) -> Done:
+        head = partial(reader.pread, 0, HEAD_BYTES)
+        saver, compression = self._saver(unit.object), unit.compression or sniff(head())
+        options = self._options(unit.object, head)
+        found = index_whole(reader, compression, self._indexer, options, saver.save)
+        return Done(to_payload(found), partial(saver.end, compression=found.compression))
 
-    def _scan_stretch(self, reader: ObjectReader, unit: Unit) -> bytes:
+    def _scan_stretch(self, reader: ObjectReader, unit: Unit) -> Done:
+        compression, head = unit.compression or "none", partial(self._head, self._objects[unit.object])
         try:
-            options = self._options(unit.object)
-            draft = scan_stretch(reader, unit.compression, unit.start, unit.stop, self._indexer, options)
+            options = self._options(unit.object, head)
+            draft = scan_stretch(reader, compression, unit.start, unit.stop, self._indexer, options)
         except NeedsWholeScan:
-            return b""
-        return draft.to_payload()
+            return Done(b"")
+        return Done(draft.to_payload())
 
-    def _options(self, number: int) -> Mapping[str, Any]:
+    def _options(self, number: int, head: Callable[[], bytes]) -> Mapping[str, Any]:
         """Return the options of an object: what the first one leaves open, it settles for all."""
         options: Mapping[str, Any] = self.claim.options
-        first = next((each.ordinal for each in self._objects if each.size_bytes), number)
-        for each in dict.fromkeys([first, number]):
-            stored = self._objects[each]
-            options = prepared(self._indexer, options, stored.key, partial(self._head, stored))
-        return options
+        first = next((each for each in self._objects if each.size_bytes), self._objects[number])
+        if first.ordinal != number:
+            options = prepared(self._indexer, options, first.key, partial(self._head, first))
+        return prepared(self._indexer, options, self._objects[number].key, head)
 
-    def _settled(self, number: int) -> Indexed:
-        """Return what is known of an object whose units are done; joins its stretches if it has any."""
-        within_pair = number % MATES if self._paired else 0
-        with transaction() as session:
-            payloads = list(index.drafts_of(session, *self._key, number - within_pair))
-        if self._paired:
-            return from_payload(payloads[0].split(b"\n")[within_pair])
-        if len(payloads) == 1 and payloads[0].startswith(b"{"):
-            return from_payload(payloads[0])
+    def _settled(self) -> Iterator[Indexed]:
+        """Yield what is known of each object, all units of which are done."""
+        for number, group in groupby(self._drafts(), lambda each: each[0]):
+            payloads = [payload for _, payload in group]
+            if self._paired:
+                yield from map(from_payload, payloads[0].split(b"\n"))
+            elif len(payloads) == 1 and payloads[0].startswith(b"{"):
+                yield from_payload(payloads[0])
+            else:
+                yield self._joined(number, payloads)
+
+    def _joined(self, number: int, payloads: list[bytes]) -> Indexed:
         try:
             return self._join_stretches(number, payloads)
         except NeedsWholeScan:
@@ -180,7 +183,8 @@ class RecordWork(Work):
                 found = each
         if found is None:
             raise NeedsWholeScan
-        saver.end(compression)
+        with self._held() as session:
+            saver.end(session, compression)
         return found
 
     def _index_again(self, number: int) -> Indexed:
@@ -189,4 +193,7 @@ class RecordWork(Work):
         compression = sniff(self._head(stored))
         unit = Unit(number, 0, compression, 0, stored.size_bytes, whole=True)
         with self._opened(number, stored.size_bytes) as reader:
-            return from_payload(self._index_whole(reader, unit))
+            done = self._index_whole(reader, unit)
+        with self._held() as session:
+            done.save(session)
+        return from_payload(done.draft)

@@ -10,6 +10,8 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from slicery_service import index
 from slicery_service.compression import Compression
 from slicery_service.record_index import Segment
@@ -42,14 +44,13 @@ class Saver:
             with self._held() as session:
                 self._save_pending(session)
 
-    def end(self, compression: Compression) -> None:
+    def end(self, session: Session, compression: Compression) -> None:
         """Save what is left, remove segments of an earlier, longer attempt, and record the compression."""
-        with self._held() as session:
-            self._save_pending(session)
-            index.drop_segments_from(session, *self._key, self._number, self._ordinal)
-            index.set_compression(session, *self._key, self._number, compression)
+        self._save_pending(session)
+        index.drop_segments_from(session, *self._key, self._number, self._ordinal)
+        index.set_compression(session, *self._key, self._number, compression)
 
-    def _save_pending(self, session: Any) -> None:
+    def _save_pending(self, session: Session) -> None:
         for segment in self._pending:
             index.save_segment(session, *self._key, self._number, self._ordinal, segment)
             self._ordinal += 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
+from sqlalchemy.orm import Session
+
 from slicery_service import formats, index, jobs, pictures
 from slicery_service.byterange import ByteRange
 from slicery_service.config import get_settings
@@ -12,16 +14,17 @@ from slicery_service.db import transaction
 from slicery_service.jobs import Claim
 from slicery_service.models import StoredObject
 from slicery_service.table_index import Array, pack, segments_of, unpack
+from slicery_workers.heads import HEAD_BYTES
 from slicery_workers.reader import ObjectReader
 from slicery_workers.tables import MOST_PICTURE_BYTES, Found, Share, SourceObject, TableIndexer
-from slicery_workers.work import Unit, Work
+from slicery_workers.work import Done, Unit, Work
 
 
 class TableWork(Work):
     """One job on a dataset of such a format."""
 
-    def __init__(self, claim: Claim, indexer: TableIndexer, *, shared: bool) -> None:
-        super().__init__(claim, shared=shared)
+    def __init__(self, session: Session, claim: Claim, indexer: TableIndexer, *, shared: bool) -> None:
+        super().__init__(session, claim, shared=shared)
         self._indexer = indexer
         self._sources = [_Stored(self, number, each) for number, each in enumerate(self._objects)]
 
@@ -69,27 +72,24 @@ class TableWork(Work):
         return self._opened(number, self._objects[number].size_bytes if stop is None else stop)
 
     def read_object(self, number: int, start: int, stop: int) -> bytes:
-        """Return bytes of one object, and count them."""
+        """Return bytes of one object, and count them; its first ones, which every task wants, are kept."""
         stored = self._objects[number]
         with self._naming(number):
-            data = self._store.read(stored.bucket, stored.key, ByteRange(start, stop), etag=stored.etag)
+            if stop <= HEAD_BYTES:
+                data = self._head(stored)[start:stop]
+            else:
+                data = self._store.read(stored.bucket, stored.key, ByteRange(start, stop), etag=stored.etag)
         self._progress.add(len(data))
         return data
 
-    def _do(self, unit: Unit) -> bytes:
+    def _do(self, unit: Unit) -> Done:
         with self._naming(unit.object):
             share = Share(unit.object, unit.start, unit.stop)
-            return pack(self._indexer.scan(self._sources, share, self.claim.options))
+            return Done(pack(self._indexer.scan(self._sources, share, self.claim.options)))
 
     def _scans(self, shares: Sequence[Share]) -> Iterator[tuple[Share, Mapping[str, Array]]]:
-        drafts = self._drafts()
-        for share in shares:
-            yield share, unpack(next(drafts))
-
-    def _drafts(self) -> Iterator[bytes]:
-        for number in range(len(self._objects)):
-            with transaction() as session:
-                yield from index.drafts_of(session, *self._key, number)
+        for share, (_, draft) in zip(shares, self._drafts(), strict=True):
+            yield share, unpack(draft)
 
 
 class _Stored(SourceObject):

@@ -1,7 +1,7 @@
 """The tasks that the queue names: thin, idempotent, and the border at which any failure becomes a job's error.
 
-slicery.index_dataset(job)          claim the job; do it, or send a task for each of its units
-slicery.index_stretch(job, unit)    do one unit; the last one joins
+slicery.index_dataset(job)         claim the job; do it, or send tasks for its units
+slicery.index_units(job, units)    do some units; whoever does the last one joins
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from celery import Task
+from sqlalchemy.orm import Session
 
 from slicery_service import jobs, queue
+from slicery_service.config import get_settings
 from slicery_service.db import transaction
 from slicery_service.errors import InternalError, Problem
 from slicery_service.jobs import Claim
@@ -25,7 +27,7 @@ from slicery_workers.record_work import RecordWork
 from slicery_workers.registry import indexer_of
 from slicery_workers.scanners import RecordIndexer
 from slicery_workers.table_work import TableWork
-from slicery_workers.work import Unit, Work
+from slicery_workers.work import Unit, Work, together
 
 log = logging.getLogger(__name__)
 
@@ -33,53 +35,51 @@ log = logging.getLogger(__name__)
 @app.task(name=queue.INDEX_DATASET, bind=True)
 def index_dataset(self: Task, job_id: str) -> None:
     """Index a dataset, or divide the work."""
-    redelivered = bool((self.request.delivery_info or {}).get("redelivered"))
     with _job_border(job_id):
         with transaction() as session:
-            claim = jobs.claim(session, job_id, datetime.now(UTC), redelivered=redelivered)
-        if claim is None:
+            claim = jobs.claim(session, job_id, datetime.now(UTC), redelivered=_is_redelivered(self))
+            work = None if claim is None else _work(session, claim, shared=False)
+        if work is None:
             return
-        log.info("job %s: dataset %s, generation %d", job_id, claim.dataset_id, claim.generation)
-        work = _work(claim, shared=False)
+        log.info("job %s: dataset %s, generation %d", job_id, work.claim.dataset_id, work.claim.generation)
         units = work.units()
         if not work.is_small(units):
             _send(job_id, units)
             return
-        for unit in units:
-            work.run(unit)
+        work.run(units)
         work.join()
-        make_preview(claim)
+        make_preview(work.claim)
 
 
-@app.task(name=queue.INDEX_STRETCH)
-def index_stretch(job_id: str, unit: dict[str, Any]) -> None:
-    """Do one unit of a job; the unit that finds all others done joins them."""
+@app.task(name=queue.INDEX_UNITS, bind=True)
+def index_units(self: Task, job_id: str, units: list[dict[str, Any]]) -> None:
+    """Do some units of a job; who finds all others done joins them."""
     with _job_border(job_id):
         with transaction() as session:
-            claim = jobs.look_up(session, job_id)
-        if claim is None:
-            return
-        work = _work(claim, shared=True)
-        work.run(Unit(**unit))
-        with transaction() as session:
-            is_last = jobs.unit_done(session, job_id)
-        if is_last:
+            claim = jobs.look_up(session, job_id, redelivered=_is_redelivered(self))
+            work = None if claim is None else _work(session, claim, shared=True)
+        if work is not None and work.run([Unit(**unit) for unit in units]):
             work.join()
-            make_preview(claim)
+            make_preview(work.claim)
 
 
-def _work(claim: Claim, *, shared: bool) -> Work:
+def _work(session: Session, claim: Claim, *, shared: bool) -> Work:
     indexer = indexer_of(claim.format)
     if isinstance(indexer, RecordIndexer):
-        return RecordWork(claim, indexer, shared=shared)
-    return TableWork(claim, indexer, shared=shared)
+        return RecordWork(session, claim, indexer, shared=shared)
+    return TableWork(session, claim, indexer, shared=shared)
 
 
 def _send(job_id: str, units: list[Unit]) -> None:
     with transaction() as session:
         jobs.set_units(session, job_id, len(units))
-    for unit in units:
-        queue.enqueue(queue.INDEX_STRETCH, job_id, unit.to_json())
+    for group in together(units, get_settings().stretch_bytes):
+        queue.enqueue(queue.INDEX_UNITS, job_id, [unit.to_json() for unit in group])
+
+
+def _is_redelivered(task: Task) -> bool:
+    """Tell whether the broker sends this message again, because a worker died with it."""
+    return bool((task.request.delivery_info or {}).get("redelivered"))
 
 
 @contextmanager

@@ -1,17 +1,19 @@
-"""What a job consists of: units, done by one task or by a task each, and the joining of what they found.
+"""What a job consists of: units, done by one task or by several, and the joining of what they found.
 
-A small job does all its units in one task. A large one sends a task for each; every unit saves a draft, and the
-task that saves the last one joins them. All of it may happen twice: segments and drafts are replaced. What a unit is
-depends on the kind of index: `record_work` and `table_work` know.
+A small job does all its units in one task. A large one sends tasks, each for a large unit or for some small ones; every
+unit saves a draft, and the task that saves the last one joins them. All of it may happen twice: segments and drafts are
+replaced. What a unit is depends on the kind of index: `record_work` and `table_work` know.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from sqlalchemy.orm import Session
 
 from slicery_service import index, jobs
 from slicery_service.byterange import ByteRange
@@ -23,9 +25,13 @@ from slicery_service.errors import IndexingError
 from slicery_service.jobs import Claim
 from slicery_service.models import StoredObject
 from slicery_service.store import Store, store_for
+from slicery_workers.heads import head_of
 from slicery_workers.progress import JobEnded, Progress
 from slicery_workers.reader import BLOCK_BYTES, ObjectReader
 
+MOST_UNITS = 1000
+"""Units of one task."""
+DRAFTS_AT_A_TIME = 16
 SMALL_JOB_SHARE = 4
 """Jobs of up to a quarter of a stretch are done in one task, whatever the number of their objects."""
 
@@ -34,12 +40,13 @@ SMALL_JOB_SHARE = 4
 class Unit:
     """A piece of a job: the bytes `start` up to `stop` of an object, or all of it (`whole`).
 
-    `paired` says that it is all of the object, and of the next one, which holds the mates of its records.
+    `compression` is None where it is seen when the object is read. `paired` says that it is all of the object, and of
+    the next one, which holds the mates of its records.
     """
 
     object: int
     ordinal: int
-    compression: Compression
+    compression: Compression | None
     start: int
     stop: int
     whole: bool
@@ -50,15 +57,37 @@ class Unit:
         return asdict(self)
 
 
+def together(units: Iterable[Unit], most_bytes: int) -> Iterator[list[Unit]]:
+    """Group units, in order, so that those of a group have no more bytes unless it is one alone."""
+    group: list[Unit] = []
+    n_bytes = 0
+    for unit in units:
+        n_bytes += unit.stop - unit.start
+        if group and (n_bytes > most_bytes or len(group) == MOST_UNITS):
+            yield group
+            group, n_bytes = [], unit.stop - unit.start
+        group.append(unit)
+    if group:
+        yield group
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a unit found: its draft, and what else is to be saved with it."""
+
+    draft: bytes
+    save: Callable[[Session], None] = lambda _: None
+
+
 class Work(ABC):
     """One job at one worker."""
 
-    def __init__(self, claim: Claim, *, shared: bool) -> None:
+    def __init__(self, session: Session, claim: Claim, *, shared: bool) -> None:
         self.claim = claim
+        self._shared = shared
         self._progress = Progress(claim.job_id, shared=shared)
         self._store: Store = store_for(configured_sources().get(claim.source))
-        with transaction() as session:
-            self._objects = index.objects_of(session, claim.dataset_id, claim.generation)
+        self._objects = index.objects_of(session, claim.dataset_id, claim.generation)
 
     @abstractmethod
     def units(self) -> list[Unit]:
@@ -69,22 +98,49 @@ class Work(ABC):
         """Settle what the units found and end the job with success."""
 
     @abstractmethod
-    def _do(self, unit: Unit) -> bytes:
-        """Do one unit; return its draft."""
+    def _do(self, unit: Unit) -> Done:
+        """Do one unit."""
 
     def is_small(self, units: list[Unit]) -> bool:
         """Tell whether one task had better do all units."""
         return len(units) == 1 or self._size() * SMALL_JOB_SHARE <= get_settings().stretch_bytes
 
-    def run(self, unit: Unit) -> None:
-        """Do one unit, unless its draft is there, and save it."""
+    def run(self, units: Sequence[Unit]) -> bool:
+        """Do units that lie side by side, unless their drafts are there, and save what they found.
+
+        Returns whether the last unit of the job is among them; of a job that is done in one task, none counts as that.
+        """
         with transaction() as session:
-            if index.has_draft(session, *self._key, unit.object, unit.ordinal):
+            there = index.drafts_there(session, *self._key, [(each.object, each.ordinal) for each in units])
+        missing = [each for each in units if (each.object, each.ordinal) not in there]
+        for unit in missing:
+            done = self._do(unit)
+            with transaction() as session:
+                self._progress.unit_saved(session)
+                done.save(session)
+                index.save_draft(session, *self._key, unit.object, unit.ordinal, done.draft)
+                if self._shared and unit is missing[-1]:
+                    return jobs.units_are_done(session, self.claim.job_id)
+        if not self._shared:
+            return False
+        with transaction() as session:
+            return jobs.units_are_done(session, self.claim.job_id)
+
+    def _drafts(self) -> Iterator[tuple[int, bytes]]:
+        """Yield the drafts of all units, in order, each with the number of its object; no transaction stays open."""
+        last = (-1, -1)
+        while True:
+            with transaction() as session:
+                page = index.drafts_after(session, *self._key, last, DRAFTS_AT_A_TIME)
+            for number, ordinal, draft in page:
+                yield number, draft
+                last = (number, ordinal)
+            if len(page) < DRAFTS_AT_A_TIME:
                 return
-        payload = self._do(unit)
-        self._progress.flush()
-        with self._held() as session:
-            index.save_draft(session, *self._key, unit.object, unit.ordinal, payload)
+
+    def _head(self, stored: StoredObject) -> bytes:
+        """Return the first HEAD_BYTES of an object."""
+        return head_of(self._store, stored.bucket, stored.key, stored.etag, stored.size_bytes)
 
     def _size(self) -> int:
         return sum(each.size_bytes for each in self._objects)
