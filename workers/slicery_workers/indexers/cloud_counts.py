@@ -7,14 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slicery_service.table_index import Array
-from slicery_service.wrapping.point_header import PointHeader
-from slicery_workers.indexers.cloud_picture import FloatArray, pixel_boxes, shape_of, spread
+from slicery_service.wrapping.point_header import PointHeader, scaled
+from slicery_workers.indexers.cloud_picture import (
+    FloatArray,
+    density_picture,
+    pixel_boxes,
+    shape_of,
+    spread,
+)
+from slicery_workers.kernels import points as kernel
+from slicery_workers.tables import Picture
 
 N_HEIGHTS = 64
 LONGEST_SIDE = 384
@@ -41,6 +49,28 @@ class Counts:
         """Return empty ones for the points of an object."""
         frame, shape = frame_of(header)
         return cls(frame, np.zeros(shape, np.int64), np.zeros(N_HEIGHTS, np.int64), np.zeros(256, np.int64))
+
+    def add(
+        self,
+        points: NDArray[np.uint8],
+        header: PointHeader,
+        chunk_points: int,
+        extents: NDArray[np.int32],
+        returns: NDArray[np.uint32],
+    ) -> None:
+        """Count the points of some whole chunks; `extents` and `returns` take what kernels/points.py says."""
+        kernel.scan(
+            points,
+            header.record_length,
+            chunk_points,
+            not header.is_legacy,
+            extents,
+            returns,
+            self.classes,
+            self.density,
+            self.heights,
+            self.frame,
+        )
 
     def tables(self) -> dict[str, Array]:
         """Return what `joined` reads."""
@@ -93,11 +123,68 @@ class Counts:
         return bool(start - 1 <= low and high <= start + width + 1 and 4 * (high - low + 1) >= width)
 
 
-def heights_of(levels: Sequence[Boxes], z: tuple[float, float]) -> dict[str, Any]:
-    """Return the histogram of heights of a summary, of several objects."""
-    boxes, counts = (np.concatenate(each) for each in zip(*levels, strict=True))
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Where the points of one object lie: its chunks and, unless they were not read, their counts, which are finer.
+
+    `chunks` are int64 (n, 6), least and largest stored x, y, z of each, and `n_points` int64 (n,) their points.
+    """
+
+    header: PointHeader
+    counts: Counts | None
+    chunks: NDArray[np.int64]
+    n_points: NDArray[np.int64]
+
+    @property
+    def bounds(self) -> NDArray[np.int64] | None:
+        """Return the least and the largest stored x, y, z, int64 (2, 3); None without points."""
+        if not len(self.chunks):
+            return None
+        return np.stack([self.chunks[:, :3].min(axis=0), self.chunks[:, 3:].max(axis=0)])
+
+    def places(self) -> Boxes:
+        """Return where they lie, seen from above."""
+        return self._counted("places") or self._chunk_boxes((0, 1))
+
+    def levels(self) -> Boxes:
+        """Return how high they lie, as boxes from 0 to 1 in y."""
+        return self._counted("levels") or self._chunk_boxes((2,))
+
+    def _counted(self, which: Literal["places", "levels"]) -> Boxes | None:
+        if self.counts is None or self.bounds is None:
+            return None
+        found: Boxes | None = getattr(self.counts, which)(self.header, self.bounds)
+        return found
+
+    def _chunk_boxes(self, axes: Sequence[int]) -> Boxes:
+        boxes = np.tile(np.array([0.0, 0.0, 0.0, 1.0]), (len(self.chunks), 1))
+        for place, axis in enumerate(axes):
+            scale, offset = self.header.scales[axis], self.header.offsets[axis]
+            boxes[:, place] = scaled(self.chunks[:, axis], scale, offset)
+            boxes[:, place + 2] = scaled(self.chunks[:, 3 + axis], scale, offset)
+        return boxes, self.n_points
+
+
+def pictures_of(located: Sequence[Located], bounds: Sequence[float] | None) -> dict[str, Picture]:
+    """Draw the density of the points of some objects; `bounds` are those of a summary."""
+    if bounds is None:
+        return {}
+    boxes, counts = _together([each.places() for each in located])
+    return {"density": density_picture(boxes, counts, (bounds[0], bounds[1], bounds[2], bounds[3]))}
+
+
+def heights_of(located: Sequence[Located], z: Sequence[float] | None) -> dict[str, Any] | None:
+    """Return the histogram of heights of a summary, of some objects; `z` is that of a summary."""
+    if z is None:
+        return None
+    boxes, counts = _together([each.levels() for each in located])
     counted = spread(boxes, counts, (z[0], 0.0, z[1], 1.0), (1, N_HEIGHTS))[0]
     return {"start": z[0], "stop": z[1], "counts": np.rint(counted).astype(int).tolist()}
+
+
+def _together(found: Sequence[Boxes]) -> Boxes:
+    boxes, counts = zip(*found, strict=True)
+    return np.concatenate(boxes), np.concatenate(counts)
 
 
 def frame_of(header: PointHeader) -> tuple[FloatArray, tuple[int, int]]:

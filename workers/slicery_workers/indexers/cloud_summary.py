@@ -33,17 +33,17 @@ Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class CloudFacts:
-    """What is known of one object: least and largest stored X, Y and Z of its points, None without any.
+    """What is known of one object.
 
-    `extra` is the data of its record that describes extra bytes. `classes` is int64 (256,), `returns` int64 (·,), from
-    return 1 on; either may be unknown.
+    `bounds` are the least and largest stored X, Y and Z of its points, int64 (2, 3), None without any. `extra` is the
+    data of its record that describes extra bytes. `classes` is int64 (256,), `returns` int64 (·,), from return 1 on;
+    either may be unknown.
     """
 
     header: PointHeader
     crs: CRS | None
     extra: bytes = b""
-    mins: Sequence[int] | None = None
-    maxs: Sequence[int] | None = None
+    bounds: Numbers | None = None
     classes: Numbers | None = None
     returns: Numbers | None = None
     own: Mapping[str, Any] = field(default_factory=dict)
@@ -51,13 +51,13 @@ class CloudFacts:
     @property
     def box(self) -> tuple[list[float], list[float]] | None:
         """Least and largest x, y and z of the points."""
-        if self.mins is None or self.maxs is None:
+        if self.bounds is None:
             return None
-        return bounds_of(self.header, self.mins, self.maxs)
+        return bounds_of(self.header, *self.bounds.tolist())
 
 
-def summary_of(facts: Sequence[CloudFacts], heights: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return the summary of a dataset of some objects, one at least."""
+def summary_of(facts: Sequence[CloudFacts]) -> dict[str, Any]:
+    """Return the summary of a dataset of some objects, one at least; heights are known to who has read the points."""
     first, header = facts[0], facts[0].header
     boxes = [each.box for each in facts if each.box is not None]
     low = np.min([box[0] for box in boxes], axis=0).tolist() if boxes else None
@@ -80,7 +80,7 @@ def summary_of(facts: Sequence[CloudFacts], heights: Mapping[str, Any] | None = 
         "lonlat_bounds": lonlat_bounds(crs, (bounds[0], bounds[1], bounds[2], bounds[3])) if bounds else None,
         "classes": _counts([each.classes for each in facts], 0),
         "returns": _counts([each.returns for each in facts], 1),
-        "heights": heights,
+        "heights": None,
         **first.own,
     }
 

@@ -16,12 +16,11 @@ import numpy as np
 from slicery_service.errors import MalformedRecord
 from slicery_service.table_index import Array
 from slicery_service.wrapping.laz import CHUNK, told_returns
-from slicery_service.wrapping.point_header import PointHeader, scaled
-from slicery_workers.indexers.cloud_picture import FloatArray, density_picture
+from slicery_workers.indexers.cloud_counts import Located, pictures_of
 from slicery_workers.indexers.cloud_summary import CloudFacts, check_alike, summary_of
 from slicery_workers.indexers.copc_hierarchy import Info, header_bounds, read_info, read_nodes
 from slicery_workers.indexers.laz_layout import Layout
-from slicery_workers.tables import Found, ObjectTables, Picture, Share, SourceObject, TableIndexer
+from slicery_workers.tables import Found, ObjectTables, Share, SourceObject, TableIndexer
 
 
 class CopcIndexer(TableIndexer):
@@ -60,7 +59,7 @@ class CopcIndexer(TableIndexer):
         return Found(
             objects=[ObjectTables(each.tables, each.facts.header.n_points) for each in joined],
             summary={**summary, **_octree(joined)},
-            pictures=_pictures(joined, summary["bounds"]),
+            pictures=pictures_of([each.located for each in joined], summary["bounds"]),
         )
 
 
@@ -79,8 +78,7 @@ class _Joined:
             header=header,
             crs=layout.crs,
             extra=layout.extra_bytes,
-            mins=bounds[0].tolist() if header.n_points else None,
-            maxs=bounds[1].tolist() if header.n_points else None,
+            bounds=bounds if header.n_points else None,
             returns=told_returns(header),
         )
         self.tables = {
@@ -90,15 +88,11 @@ class _Joined:
             "spacing": np.array([self.info.spacing]),
         }
 
-    def boxes(self) -> FloatArray:
-        """Return the nodes seen from above, as `density_picture` wants them."""
-        header: PointHeader = self.facts.header
-        sides = [
-            scaled(self.chunks[side][:, axis], header.scales[axis], header.offsets[axis])
-            for side in ("mins", "maxs")
-            for axis in (0, 1)
-        ]
-        return np.stack(sides, axis=1)
+    @property
+    def located(self) -> Located:
+        """Where its nodes lie: in each, points are taken to be even."""
+        corners = np.concatenate([self.chunks["mins"], self.chunks["maxs"]], axis=1, dtype=np.int64)
+        return Located(self.facts.header, None, corners, self.chunks["n_points"])
 
 
 def _octree(joined: Sequence[_Joined]) -> dict[str, Any]:
@@ -113,12 +107,3 @@ def _octree(joined: Sequence[_Joined]) -> dict[str, Any]:
         "spacing": joined[0].info.spacing,
         "gps_times": list(times) if np.isfinite(times).all() else None,
     }
-
-
-def _pictures(joined: Sequence[_Joined], bounds: Sequence[float] | None) -> dict[str, Picture]:
-    """Draw the density of points, taken to be even in each node."""
-    if bounds is None:
-        return {}
-    boxes = np.concatenate([each.boxes() for each in joined])
-    counts = np.concatenate([each.chunks["n_points"] for each in joined])
-    return {"density": density_picture(boxes, counts, (bounds[0], bounds[1], bounds[2], bounds[3]))}

@@ -18,11 +18,9 @@ from slicery_service.planning.planes import packed, unpacked
 from slicery_service.table_index import Array
 from slicery_service.wrapping.las import MOST_INLINE
 from slicery_service.wrapping.point_header import LONGEST_HEADER, N_RETURNS, PointHeader, parse
-from slicery_workers.indexers.cloud_counts import N_HEIGHTS, frame_of
-from slicery_workers.indexers.cloud_picture import density_picture, pixel_boxes, spread
+from slicery_workers.indexers.cloud_counts import Counts, Located, heights_of, pictures_of
 from slicery_workers.indexers.cloud_summary import CloudFacts, check_alike, summary_of
 from slicery_workers.indexers.las_records import RecordsOf, records_of
-from slicery_workers.kernels import points as kernel
 from slicery_workers.tables import Found, ObjectTables, Share, SourceObject, TableIndexer, stretches
 
 MOST_CHUNKS = 200_000
@@ -73,10 +71,10 @@ class LasIndexer(TableIndexer):
         joined = [_Joined(each, objects, drafts[number], options) for number, each in enumerate(objects)]
         check_alike([each.facts for each in joined], [each.key for each in objects])
         tables = [ObjectTables(each.tables(), each.header.n_points) for each in joined]
-        summary = summary_of([each.facts for each in joined], _heights(joined))
-        if summary["bounds"] is None:
-            return Found(tables, summary)
-        return Found(tables, summary, {"density": _picture(joined, summary["bounds"])})
+        summary = summary_of([each.facts for each in joined])
+        located = [each.located for each in joined]
+        heights = heights_of(located, summary["z"])
+        return Found(tables, {**summary, "heights": heights}, pictures_of(located, summary["bounds"]))
 
 
 indexer = LasIndexer()
@@ -153,27 +151,15 @@ class _Scan:
         self._chunk_points = chunk_points
         self._extents = np.zeros((n_chunks, 6), np.int32)
         self._returns = np.zeros((n_chunks, N_RETURNS + 1), np.uint32)
-        self._classes = np.zeros(256, np.int64)
-        self._frame, shape = frame_of(header)
-        self._density = np.zeros(shape, np.int64)
-        self._heights = np.zeros(N_HEIGHTS, np.int64)
+        self._counts = Counts.of(header)
         self._n_added = 0
 
     def add(self, points: NDArray[np.uint8]) -> None:
         """Go over the points of the next chunks."""
         chunk = self._n_added
         self._n_added += -(-len(points) // (self._chunk_points * self._header.record_length))
-        kernel.scan(
-            points,
-            self._header.record_length,
-            self._chunk_points,
-            self._header.point_format >= 6,
-            self._extents[chunk:],
-            self._returns[chunk:],
-            self._classes,
-            self._density,
-            self._heights,
-            self._frame,
+        self._counts.add(
+            points, self._header, self._chunk_points, self._extents[chunk:], self._returns[chunk:]
         )
 
     def tables(self) -> dict[str, Array]:
@@ -183,10 +169,7 @@ class _Scan:
         return {
             "extents": packed(self._extents, steps=True),
             "returns": packed(self._returns[:, 1 : n_returns + 1]),
-            "classes": self._classes,
-            "density": self._density.astype(np.uint32),
-            "heights": self._heights,
-            "frame": self._frame,
+            **self._counts.tables(),
         }
 
 
@@ -203,7 +186,6 @@ class _Joined:
         self.header = header = read_header(source)
         self._chunk_size = chunk_size(header, objects)
         self._records: RecordsOf = records_of(source, header, options.get("waveforms"))
-        self._drafts = drafts
         extents = [unpacked(each["extents"], np.int32, steps=True) for each in drafts]
         self._extents = np.concatenate(extents)
         returns = [unpacked(each["returns"], np.uint32) for each in drafts]
@@ -211,16 +193,14 @@ class _Joined:
         self._returns = np.concatenate(
             [np.pad(each, ((0, 0), (0, most - each.shape[1]))) for each in returns]
         )
-        low = self._extents[:, :3].astype(np.int64)
-        self.boxes = np.concatenate([low, low + self._extents[:, 3:].view(np.uint32)], axis=1)
-        known = len(low) > 0
+        counts = Counts.joined(drafts)
+        self.located = Located(header, counts, self._boxes(), self._chunk_points())
         self.facts = CloudFacts(
             header,
             self._records.crs,
             self._records.extra_bytes,
-            self.boxes[:, :3].min(axis=0).tolist() if known else None,
-            self.boxes[:, 3:].max(axis=0).tolist() if known else None,
-            np.sum([each["classes"] for each in drafts], axis=0),
+            self.located.bounds,
+            counts.classes,
             self._returns.sum(axis=0, dtype=np.int64),
             self._records.own,
         )
@@ -236,59 +216,14 @@ class _Joined:
             "returns": packed(self._returns),
         }
 
-    def histogram(self, name: str, axes: Sequence[int]) -> tuple[NDArray[np.float64], NDArray[Any]]:
-        """Return float64 (n, 2 × axes) boxes and their points: bins of a histogram, or chunks where it has no use.
-
-        It has none where the header's bounds, in which its bins lie, are not those of the points.
-        """
-        scales, offsets = (
-            np.array([each[axis] for axis in axes]) for each in (self.header.scales, self.header.offsets)
-        )
-        columns = [*axes, *(3 + axis for axis in axes)]
-        boxes, counts = self.boxes[:, columns].astype(np.float64), self._chunk_points()
-        counted = np.sum([each[name] for each in self._drafts], axis=0, dtype=np.int64)
-        frame = self._drafts[0]["frame"].reshape(3, 2)[list(axes)]
-        if self._fits_frame(frame, axes, np.array(counted.shape[::-1])):
-            grid = counted.reshape(-1, counted.shape[-1])
-            high = frame[:, 0] + np.array(counted.shape[::-1]) / frame[:, 1]
-            extent = (*frame[:, 0], *high) if len(axes) == 2 else (frame[0, 0], 0.0, high[0], 1.0)
-            boxes, counts = pixel_boxes(grid, extent)
-            boxes = boxes if len(axes) == 2 else boxes[:, [0, 2]]
-        return boxes * np.tile(scales, 2) + np.tile(offsets, 2), counts
-
     @property
     def _fits(self) -> bool:
         return len(self._records.before_points) <= MOST_INLINE
 
+    def _boxes(self) -> NDArray[np.int64]:
+        low = self._extents[:, :3].astype(np.int64)
+        return np.concatenate([low, low + self._extents[:, 3:].view(np.uint32)], axis=1)
+
     def _chunk_points(self) -> NDArray[np.int64]:
-        edges = np.minimum(np.arange(len(self.boxes) + 1) * self._chunk_size, self.header.n_points)
+        edges = np.minimum(np.arange(len(self._extents) + 1) * self._chunk_size, self.header.n_points)
         return np.diff(edges)
-
-    def _fits_frame(self, frame: NDArray[np.float64], axes: Sequence[int], shape: NDArray[np.int64]) -> bool:
-        if not (frame[:, 1] > 0).all() or not len(self.boxes):
-            return False
-        low = self.boxes[:, list(axes)].min(axis=0)
-        high = self.boxes[:, [3 + axis for axis in axes]].max(axis=0)
-        width = shape / frame[:, 1]
-        inside = (low >= frame[:, 0] - 1).all() and (high <= frame[:, 0] + width + 1).all()
-        return bool(inside and (4 * (high - low + 1) >= width).all())
-
-
-def _picture(joined: Sequence[_Joined], bounds: Sequence[float]) -> Any:
-    """Draw the points of all objects."""
-    found = [each.histogram("density", (0, 1)) for each in joined if len(each.boxes)]
-    boxes, counts = (np.concatenate(each) for each in zip(*found, strict=True))
-    return density_picture(boxes, counts, (bounds[0], bounds[1], bounds[2], bounds[3]))
-
-
-def _heights(joined: Sequence[_Joined]) -> dict[str, Any] | None:
-    """Return the histogram of heights of all objects."""
-    found = [each.histogram("heights", (2,)) for each in joined if len(each.boxes)]
-    if not found:
-        return None
-    spans, counts = (np.concatenate(each) for each in zip(*found, strict=True))
-    boxes = [each.facts.box for each in joined if each.facts.box is not None]
-    start, stop = min(box[0][2] for box in boxes), max(box[1][2] for box in boxes)
-    flat = np.stack([spans[:, 0], np.zeros(len(spans)), spans[:, 1], np.ones(len(spans))], axis=1)
-    counted = spread(flat, counts, (start, 0.0, stop, 1.0), (1, N_HEIGHTS))[0]
-    return {"start": start, "stop": stop, "counts": np.rint(counted).astype(int).tolist()}

@@ -15,19 +15,17 @@ The tables of an object's index, which `slicery_service.wrapping.laz` reads:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from slicery_service.table_index import Array
 from slicery_service.wrapping.laz import CHUNK
-from slicery_service.wrapping.point_header import scaled
-from slicery_workers.indexers.cloud_counts import Boxes, Counts, heights_of
-from slicery_workers.indexers.cloud_picture import density_picture
+from slicery_workers.indexers.cloud_counts import Counts, Located, heights_of, pictures_of
 from slicery_workers.indexers.cloud_summary import CloudFacts, check_alike, summary_of
 from slicery_workers.indexers.laz_layout import ChunkList, Layout, read_chunks
 from slicery_workers.indexers.laz_points import Sums, read_points
-from slicery_workers.tables import Found, ObjectTables, Picture, Share, SourceObject, TableIndexer, stretches
+from slicery_workers.tables import Found, ObjectTables, Share, SourceObject, TableIndexer, stretches
 
 
 class LazIndexer(TableIndexer):
@@ -76,11 +74,16 @@ class LazIndexer(TableIndexer):
             found[share.object].append(scan)
         joined = [_Joined(Layout.read(source), each) for source, each in zip(objects, found, strict=True)]
         check_alike([each.facts for each in joined], [source.key for source in objects])
-        summary = summary_of([each.facts for each in joined], _heights(joined))
+        summary = summary_of([each.facts for each in joined])
+        located = [each.located for each in joined]
         return Found(
             objects=[ObjectTables(each.tables, each.facts.header.n_points) for each in joined],
-            summary={**summary, "chunks": sum(len(each.chunks) for each in joined)},
-            pictures=_pictures(joined, summary["bounds"]),
+            summary={
+                **summary,
+                "heights": heights_of(located, summary["z"]),
+                "chunks": sum(len(each.chunks) for each in joined),
+            },
+            pictures=pictures_of(located, summary["bounds"]),
         )
 
 
@@ -93,19 +96,18 @@ class _Joined:
     def __init__(self, layout: Layout, scans: Sequence[Mapping[str, Array]]) -> None:
         self.chunks = np.concatenate([scan["chunks"] for scan in scans]).astype(CHUNK)
         self._returns = np.concatenate([scan["returns"] for scan in scans])
-        self._counts = Counts.joined(scans)
-        self._bounds = np.zeros((2, 3), np.int64)
-        held = len(self.chunks) > 0
-        if held:
-            self._bounds[:] = self.chunks["mins"].min(axis=0), self.chunks["maxs"].max(axis=0)
+        counts = Counts.joined(scans)
+        corners = np.concatenate([self.chunks["mins"], self.chunks["maxs"]], axis=1, dtype=np.int64)
+        self.located = Located(layout.header, counts, corners, self.chunks["n_points"])
+        bounds = self.located.bounds
+        self._bounds = np.zeros((2, 3), np.int64) if bounds is None else bounds
         self._own = layout.tables()
         self.facts = CloudFacts(
             header=layout.header,
             crs=layout.crs,
             extra=layout.extra_bytes,
-            mins=self._bounds[0].tolist() if held else None,
-            maxs=self._bounds[1].tolist() if held else None,
-            classes=self._counts.classes,
+            bounds=bounds,
+            classes=counts.classes,
             returns=self._returns.sum(axis=0, dtype=np.int64),
         )
 
@@ -113,35 +115,3 @@ class _Joined:
     def tables(self) -> dict[str, Array]:
         """The tables of the index."""
         return {**self._own, "chunks": self.chunks, "returns": self._returns, "bounds": self._bounds}
-
-    def boxes(self, axes: Literal["places", "levels"]) -> Boxes:
-        """Return where the points lie: by the counts, or by the bounds of chunks where those are of no use."""
-        header = self.facts.header
-        found: Boxes | None = getattr(self._counts, axes)(header, self._bounds)
-        return found or self._chunk_boxes((0, 1) if axes == "places" else (2,))
-
-    def _chunk_boxes(self, axes: Sequence[int]) -> Boxes:
-        boxes = np.tile(np.array([0.0, 0.0, 0.0, 1.0]), (len(self.chunks), 1))
-        for place, axis in enumerate(axes):
-            scale, offset = self.facts.header.scales[axis], self.facts.header.offsets[axis]
-            boxes[:, place] = scaled(self.chunks["mins"][:, axis], scale, offset)
-            boxes[:, place + 2] = scaled(self.chunks["maxs"][:, axis], scale, offset)
-        return boxes, self.chunks["n_points"]
-
-
-def _heights(joined: Sequence[_Joined]) -> dict[str, Any] | None:
-    held = [each for each in joined if each.facts.box is not None]
-    if not held:
-        return None
-    sides = [each.facts.box for each in held if each.facts.box is not None]
-    z = min(low[2] for low, _ in sides), max(high[2] for _, high in sides)
-    return heights_of([each.boxes("levels") for each in held], z)
-
-
-def _pictures(joined: Sequence[_Joined], bounds: Sequence[float] | None) -> dict[str, Picture]:
-    """Draw the density of all objects' points."""
-    if bounds is None:
-        return {}
-    found = [each.boxes("places") for each in joined if len(each.chunks)]
-    boxes, counts = (np.concatenate(each) for each in zip(*found, strict=True))
-    return {"density": density_picture(boxes, counts, (bounds[0], bounds[1], bounds[2], bounds[3]))}

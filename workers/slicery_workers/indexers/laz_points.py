@@ -21,16 +21,12 @@ from slicery_service.wrapping.laz import CHUNK, LAYERED, POINTER_BYTES, as_one_c
 from slicery_service.wrapping.point_header import N_RETURNS
 from slicery_workers.indexers.cloud_counts import Counts
 from slicery_workers.indexers.laz_layout import ChunkList, Layout
-from slicery_workers.kernels import points as kernel
 from slicery_workers.reader import ObjectReader, PreadFile
 
 MOST_POINTS = 1 << 20
 """Points decompressed at a time, unless a chunk has more and is read in parts: about 40 MB."""
 MOST_BYTES = 16 << 20
 """Compressed bytes read at a time."""
-
-_MODERN = 6
-"""The first of the point formats of LAS 1.4."""
 
 
 class Points(NamedTuple):
@@ -59,20 +55,10 @@ class Sums:
 
     def add(self, points: Points) -> None:
         """Count points."""
-        counts, number = self.counts, points.chunk
+        number, n_points = points.chunk, len(points.records) // self._header.record_length
         extent = np.zeros((1, 6), np.int32)
-        kernel.scan(
-            points.records,
-            self._header.record_length,
-            len(points.records) // self._header.record_length,
-            self._header.point_format >= _MODERN,
-            extent,
-            self._returns[number : number + 1],
-            counts.classes,
-            counts.density,
-            counts.heights,
-            counts.frame,
-        )
+        returns = self._returns[number : number + 1]
+        self.counts.add(points.records, self._header, n_points, extent, returns)
         low = extent[0, :3]
         high = low.astype(np.int64) + extent[0, 3:].view(np.uint32)
         row = self.chunks[number]
