@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import sys
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -84,7 +85,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if not body:
             return
-        with path.open("rb") as file:
+        with path.open("rb") as file, suppress(BrokenPipeError, ConnectionResetError):  # some want no more
             while start < stop:
                 start += os.sendfile(self.connection.fileno(), file.fileno(), start, stop - start)
 
