@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import random
 import re
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -250,6 +251,35 @@ def test_cells_that_are_passed_at_once_are_read_like_all_others(
     found, wanted = whole_scan(content, sizes, options), whole_scan(content, sizes, careful)
     assert found[0] == wanted[0]
     assert found[1]["held"] == wanted[1]["held"]
+
+
+def long_table(seed: int) -> bytes:
+    """Write rows of all lengths, some with fields and quotes of thousands of bytes."""
+    rng, file = random.Random(seed), io.StringIO(newline="")
+    out = csv.writer(file, lineterminator=rng.choice(["\n", "\r\n"]))
+    kinds = ["7", "-12.75", "2024-02-29", "word", 'a "b", c', "é" * 9, "", "true"]
+    while file.tell() < 60_000:
+        row = [rng.choice(kinds) for _ in range(4)]
+        if rng.random() < 0.01:
+            row[rng.randrange(4)] = rng.choice(["x", "line\n", '"', "1"]) * rng.randrange(2000)
+        out.writerow(row)
+    return file.getvalue().encode()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_blocks_are_scanned_where_they_lie_as_they_are_piece_by_piece(seed: int) -> None:
+    content, options = long_table(seed), {"delimiter": ",", "header": False}
+    starts, summary = whole_scan(content, [100], options)
+    for size in (4097, 4160, 4161, 5000, 8192, 12_345, len(content)):
+        assert whole_scan(content, [size], options) == (starts, summary)
+        assert whole_scan(content, [size, 1, 33], options) == (starts, summary)
+
+
+@pytest.mark.parametrize("where", ["before", "behind"])
+def test_of_a_row_that_is_wrong_and_bytes_that_are_no_text_the_bytes_are_told(where: str) -> None:
+    content = b"a,b\n\xff,1\n1,2,3\n" if where == "before" else b"a,b\n1,2,3\n\xff,1\n"
+    with pytest.raises(MalformedRecord, match="declared as UTF-8"):
+        whole_scan(content, [], {"delimiter": ",", "header": True, "encoding": "utf-8"})
 
 
 @pytest.mark.parametrize(

@@ -92,9 +92,12 @@ class CsvScanner:
         self._is_whole = False
 
     def feed(self, block: Bytes) -> Starts:
-        self._encoding.feed(block, self._position)
+        try:
+            starts = self._text.feed(block)
+        finally:  # it is in the cache now; what is no text is no CSV, whatever else is wrong with it
+            self._encoding.feed(block, self._position)
         self._position += len(block)
-        return {0: self._text.feed(block)}
+        return {0: starts}
 
     def finish(self) -> Starts:
         self._encoding.finish()
@@ -170,15 +173,16 @@ class CsvStretchScanner:
         self._position, self._piece = 0, _FIRST_PIECE
 
     def feed(self, block: Bytes) -> Starts:
-        judge = self._encoding.feed if self._last_start == FOREVER else self._encoding.feed_ahead
-        judge(block, self._position)
-        self._position += len(block)
         found: dict[int, list[Int64Array]] = {}
-        while len(block) and self._lanes:
-            n = len(block) if len(self._lanes) == 1 else self._piece
-            self._advance(found, block[:n])
+        rest = block
+        while len(rest) and self._lanes:
+            n = len(rest) if len(self._lanes) == 1 else self._piece
+            self._advance(found, rest[:n])
             self._bring_together()
-            block, self._piece = block[n:], 2 * self._piece
+            rest, self._piece = rest[n:], 2 * self._piece
+        judge = self._encoding.feed if self._last_start == FOREVER else self._encoding.feed_ahead
+        judge(block, self._position)  # it is in the cache now
+        self._position += len(block)
         return self._joined(found)
 
     def finish(self) -> Starts:

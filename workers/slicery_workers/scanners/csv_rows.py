@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +18,9 @@ from slicery_workers.scanners import Bytes, Int64Array
 from slicery_workers.scanners.csv_columns import KINDS_OF_TYPE, Columns, Summary
 
 CHUNK_BYTES = 256 << 10
-"""Text is copied in pieces that stay in the cache, behind what is left of the piece before."""
+"""Text is scanned in pieces for which there is room for what is found."""
+BORDER_BYTES = 2 * kernel.LONG_FIELD
+"""Where blocks meet, so much is copied behind what is left of the one before; else text is scanned where it lies."""
 FOREVER = 1 << 62
 
 _FEW_COLUMNS = 32
@@ -107,7 +109,7 @@ class Rows:
         self._progress[[kernel.FRESH, kernel.EXPECTED, kernel.ROW_START]] = 1, expected, position
         self._columns = Columns(expected if expected >= 0 else _FEW_COLUMNS)
         self._spare = padded(2 * KEPT_BYTES)
-        self._text = padded(CHUNK_BYTES + kernel.LONG_FIELD)
+        self._text = padded(BORDER_BYTES + kernel.LONG_FIELD)
         self._starts = np.empty(CHUNK_BYTES // 8, np.int64)
         self._tail = 0
         self._passing = state
@@ -143,17 +145,25 @@ class Rows:
 
     def feed(self, block: Bytes, last_start: int = FOREVER) -> Int64Array:
         """Return the starts of the rows that end in the next bytes, and do not begin behind `last_start`."""
-        found = []
-        for at in range(0, len(block), CHUNK_BYTES):
-            if not self.is_done:
-                found.append(self._feed(block[at : at + CHUNK_BYTES], last_start))
-        return np.concatenate(found) if found else np.empty(0, np.int64)
+        found: list[Int64Array] = []
+        base, at = self.position, 0
+        while at < len(block) and not self.is_done:
+            stop = min(at + CHUNK_BYTES, len(block) - PADDING)
+            if stop - at <= kernel.LONG_FIELD or self._tail > at or self.is_passing:
+                found += self._feed_copied(block[at : at + BORDER_BYTES], last_start)
+                at = self.position - base
+            else:  # what is left of the piece before lies in the block, too
+                at, self._tail = at - self._tail, 0
+                starts, at = self._scan(block, at, stop, base, last_start)
+                found += starts
+                self.position = base + at
+        return _together(found)
 
     def finish(self, last_start: int = FOREVER) -> Int64Array:
         """End the text; return the start of its last row if that has no line end."""
         if self.is_done:
             return np.empty(0, np.int64)
-        found = self._feed(np.array([10], np.uint8), last_start)
+        found = _together(self._feed_copied(np.array([10], np.uint8), last_start))
         if self._tail or self._progress[kernel.LONG] or self._passing is not None:
             raise self._unclosed()
         self.is_done = True
@@ -167,26 +177,36 @@ class Rows:
         self._progress[[kernel.N_SHORT, kernel.N_LONG]] = 0
         return part
 
-    def _feed(self, chunk: Bytes, last_start: int) -> Int64Array:
-        at, stop, base = 0, self._tail + len(chunk), self.position - self._tail
-        self._text[self._tail : stop] = chunk
+    def _feed_copied(self, piece: Bytes, last_start: int) -> list[Int64Array]:
+        """Take a short piece, copied behind what is left of the text before."""
+        at, stop, base = 0, self._tail + len(piece), self.position - self._tail
+        self._text[self._tail : stop] = piece
         self._text[stop : stop + PADDING] = 0
-        self.position += len(chunk)
+        self.position += len(piece)
         if self._passing is not None:
             at, self._passing = self._pass(stop, self._passing)
-        found = [] if self._passing is not None else [*self._scan(at, stop, base, last_start)]
-        return np.concatenate(found) if found else np.empty(0, np.int64)
+        if self._passing is not None:
+            return []
+        found, at = self._scan(self._text, at, stop, base, last_start)
+        self._tail = 0 if self.is_done else stop - at
+        self._text[: self._tail] = self._text[at : at + self._tail].copy()
+        return found
 
     def _pass(self, stop: int, state: int) -> tuple[int, int | None]:
         """Go on to a row's end; return where it is, and the state where it is not there yet."""
         at, state, ended = self._skip(stop, state, to_row=True)
         return at, None if ended else state
 
-    def _scan(self, at: int, stop: int, base: int, last_start: int) -> Iterator[Int64Array]:
-        why = kernel.FULL
+    def _scan(
+        self, text: Bytes, at: int, stop: int, base: int, last_start: int
+    ) -> tuple[list[Int64Array], int]:
+        """Scan text[at:stop], which PADDING more bytes follow; return the starts, and where a field is not whole."""
+        text = text.view()
+        text.flags.writeable = False  # kernels are compiled for one kind of array
+        found, why = [], kernel.FULL
         while why in (kernel.FULL, kernel.WIDER):
             why, at, n_starts = kernel.scan(
-                self._text,
+                text,
                 at,
                 stop,
                 base,
@@ -197,7 +217,7 @@ class Rows:
                 self._spare,
                 self._starts,
             )
-            yield self._starts[:n_starts].copy()
+            found.append(self._starts[:n_starts].copy())
             if why == kernel.WIDER:
                 self._columns = self._columns.widened()
         if why == kernel.RAGGED:
@@ -205,8 +225,7 @@ class Rows:
         if why == kernel.MISFIT:
             raise self._misfit(base + at)
         self.is_done = why == kernel.DONE
-        self._tail = 0 if self.is_done else stop - at
-        self._text[: self._tail] = self._text[at : at + self._tail].copy()
+        return found, int(at)
 
     def _skip(self, stop: int, state: int, *, to_row: bool) -> tuple[int, int, bool]:
         at, state, ended = kernel.skip(self._text, 0, stop, state, self._rules.dialect, to_row)
@@ -240,6 +259,10 @@ class Rows:
             f"{self._row} of the text: the quote that opens at byte {at:,} is never closed",
             hint="Close it, or register the file with quote: null if quotes mean nothing in it.",
         )
+
+
+def _together(found: Sequence[Int64Array]) -> Int64Array:
+    return np.concatenate(found) if found else np.empty(0, np.int64)
 
 
 def _packed(words: Sequence[bytes]) -> tuple[Int64Array, NDArray[np.uint64]]:
