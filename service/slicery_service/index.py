@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
+from typing import Any
 
 from sqlalchemy import delete, func, select, tuple_, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.orm import Session
 
 from slicery_service.config import get_settings
@@ -21,6 +23,9 @@ from slicery_service.models import Generation, IndexDraft, IndexSegment, StoredO
 from slicery_service.record_index import RecordIndex, Segment, assemble
 from slicery_service.table_index import TableIndex, TableSegment
 from slicery_service.table_index import assemble as assemble_tables
+
+SEGMENTS_AT_A_TIME = 8
+"""Segments written together, each of a few MiB at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,26 +98,31 @@ def drop_segments_from(session: Session, dataset_id: str, generation: int, numbe
     )
 
 
-def save_segment(
+def save_segments(
     session: Session,
     dataset_id: str,
     generation: int,
     number: int,
     ordinal: int,
-    segment: Segment | TableSegment,
+    segments: Iterable[Segment | TableSegment],
 ) -> None:
-    """Save a segment of an object's index; one saved earlier under the same ordinal is replaced."""
-    values = {
-        "first_record": segment.first_record,
-        "n_records": segment.n_records,
-        "start": segment.start,
-        "stop": segment.stop,
-        "payload": segment.to_payload(),
-    }
-    key = {"dataset_id": dataset_id, "generation": generation, "object": number, "ordinal": ordinal}
-    saved = insert(IndexSegment).values(**key, **values)
-    replaced = {name: saved.excluded[name] for name in values}
-    session.execute(saved.on_conflict_do_update(index_elements=list(key), set_=replaced))
+    """Save segments of an object's index, numbered from `ordinal` on; those saved earlier as such are replaced."""
+    key = {"dataset_id": dataset_id, "generation": generation, "object": number}
+    numbered = enumerate(segments, ordinal)
+    while some := list(islice(numbered, SEGMENTS_AT_A_TIME)):
+        rows = [
+            {
+                **key,
+                "ordinal": place,
+                "first_record": segment.first_record,
+                "n_records": segment.n_records,
+                "start": segment.start,
+                "stop": segment.stop,
+                "payload": segment.to_payload(),
+            }
+            for place, segment in some
+        ]
+        session.execute(_SAVE_SEGMENT, rows)
 
 
 def save_draft(
@@ -120,9 +130,18 @@ def save_draft(
 ) -> None:
     """Save what a unit of a job found; a draft of the same unit is replaced."""
     key = {"dataset_id": dataset_id, "generation": generation, "object": number, "ordinal": ordinal}
-    saved = insert(IndexDraft).values(**key, payload=payload)
-    replaced = {"payload": saved.excluded.payload}
-    session.execute(saved.on_conflict_do_update(index_elements=list(key), set_=replaced))
+    session.execute(_SAVE_DRAFT, {**key, "payload": payload})
+
+
+def _saving(model: type[IndexSegment | IndexDraft]) -> Insert:
+    """Return the statement that inserts a row, or replaces the one that is there: made once, as that takes long."""
+    table: Any = model.__table__
+    inserted = insert(table)
+    replaced = {each.name: inserted.excluded[each.name] for each in table.columns if not each.primary_key}
+    return inserted.on_conflict_do_update(index_elements=list(table.primary_key), set_=replaced)
+
+
+_SAVE_SEGMENT, _SAVE_DRAFT = _saving(IndexSegment), _saving(IndexDraft)
 
 
 def drafts_there(

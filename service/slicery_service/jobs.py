@@ -325,7 +325,6 @@ def _may_try_again(session: Session, job: Job) -> bool:
         fail(session, job.id, _given_up(job))
         return False
     job.attempts += 1
-    session.flush()
     return True
 
 

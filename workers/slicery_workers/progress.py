@@ -21,12 +21,12 @@ class JobEnded(Exception):
 class Progress:
     """Counts the bytes that have been read, and writes them to the job at most twice a second.
 
-    Safe to call from several threads. A unit of a job adds to what the others have read.
+    Safe to call from several threads. Where a job is `shared` by several tasks, each adds to what the others have read.
     """
 
-    def __init__(self, job_id: str, *, shared: bool) -> None:
+    def __init__(self, job_id: str) -> None:
+        self.shared = False
         self._job_id = job_id
-        self._shared = shared
         self._lock = threading.Lock()
         self._done = 0
         self._written = 0
@@ -57,7 +57,7 @@ class Progress:
         return self._done, fresh
 
     def _write(self, session: Session, done: int, fresh: int, *, unit_saved: bool = False) -> None:
-        tell, n_bytes = (jobs.advance, fresh) if self._shared else (jobs.progress, done)
+        tell, n_bytes = (jobs.advance, fresh) if self.shared else (jobs.progress, done)
         wanted = tell(session, self._job_id, n_bytes, heartbeat=datetime.now(UTC), unit_saved=unit_saved)
         if not wanted:
             raise JobEnded(self._job_id)

@@ -31,8 +31,8 @@ from slicery_workers.work import Done, Unit, Work, uri_of
 class RecordWork(Work):
     """One job on a dataset of a record format."""
 
-    def __init__(self, session: Session, claim: Claim, indexer: RecordIndexer, *, shared: bool) -> None:
-        super().__init__(session, claim, shared=shared)
+    def __init__(self, session: Session, claim: Claim, indexer: RecordIndexer) -> None:
+        super().__init__(session, claim)
         self._indexer = indexer
         self._paired = formats.get(claim.format).is_paired(claim.options)
 

@@ -51,9 +51,8 @@ class Saver:
         index.set_compression(session, *self._key, self._number, compression)
 
     def _save_pending(self, session: Session) -> None:
-        for segment in self._pending:
-            index.save_segment(session, *self._key, self._number, self._ordinal, segment)
-            self._ordinal += 1
+        index.save_segments(session, *self._key, self._number, self._ordinal, self._pending)
+        self._ordinal += len(self._pending)
         self._pending.clear()
 
 

@@ -23,8 +23,8 @@ from slicery_workers.work import Done, Unit, Work
 class TableWork(Work):
     """One job on a dataset of such a format."""
 
-    def __init__(self, session: Session, claim: Claim, indexer: TableIndexer, *, shared: bool) -> None:
-        super().__init__(session, claim, shared=shared)
+    def __init__(self, session: Session, claim: Claim, indexer: TableIndexer) -> None:
+        super().__init__(session, claim)
         self._indexer = indexer
         self._sources = [_Stored(self, number, each) for number, each in enumerate(self._objects)]
 
@@ -51,8 +51,8 @@ class TableWork(Work):
         with self._held() as session:
             for number, each in enumerate(found.objects):
                 index.clear_object(session, *self._key, number)
-                for ordinal, segment in enumerate(segments_of(each.tables, each.n_records)):
-                    index.save_segment(session, *self._key, number, ordinal, segment)
+                segments = segments_of(each.tables, each.n_records)
+                index.save_segments(session, *self._key, number, 0, segments)
                 index.set_compression(session, *self._key, number, "none")
             for name, picture in found.pictures.items():
                 pictures.save(session, *self._key, name, picture.media_type, picture.title, picture.content)

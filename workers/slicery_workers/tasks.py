@@ -1,6 +1,6 @@
 """The tasks that the queue names: thin, idempotent, and the border at which any failure becomes a job's error.
 
-slicery.index_dataset(job)         claim the job; do it, or send tasks for its units
+slicery.index_dataset(job)         claim the job; do it, or some of its units, and send tasks for the others
 slicery.index_units(job, units)    do some units; whoever does the last one joins
 """
 
@@ -34,21 +34,18 @@ log = logging.getLogger(__name__)
 
 @app.task(name=queue.INDEX_DATASET, bind=True)
 def index_dataset(self: Task, job_id: str) -> None:
-    """Index a dataset, or divide the work."""
+    """Index a dataset, or its first units, and have others index the rest."""
     with _job_border(job_id):
         with transaction() as session:
             claim = jobs.claim(session, job_id, datetime.now(UTC), redelivered=_is_redelivered(self))
-            work = None if claim is None else _work(session, claim, shared=False)
+            work = None if claim is None else _work(session, claim)
         if work is None:
             return
         log.info("job %s: dataset %s, generation %d", job_id, work.claim.dataset_id, work.claim.generation)
         units = work.units()
         if not work.is_small(units):
-            _send(job_id, units)
-            return
-        work.run(units)
-        work.join()
-        make_preview(work.claim)
+            units = _share(work, units)
+        _do(work, units)
 
 
 @app.task(name=queue.INDEX_UNITS, bind=True)
@@ -57,24 +54,34 @@ def index_units(self: Task, job_id: str, units: list[dict[str, Any]]) -> None:
     with _job_border(job_id):
         with transaction() as session:
             claim = jobs.look_up(session, job_id, redelivered=_is_redelivered(self))
-            work = None if claim is None else _work(session, claim, shared=True)
-        if work is not None and work.run([Unit(**unit) for unit in units]):
-            work.join()
-            make_preview(work.claim)
+            work = None if claim is None else _work(session, claim)
+        if work is not None:
+            work.share()
+            _do(work, [Unit(**unit) for unit in units])
 
 
-def _work(session: Session, claim: Claim, *, shared: bool) -> Work:
+def _work(session: Session, claim: Claim) -> Work:
     indexer = indexer_of(claim.format)
     if isinstance(indexer, RecordIndexer):
-        return RecordWork(session, claim, indexer, shared=shared)
-    return TableWork(session, claim, indexer, shared=shared)
+        return RecordWork(session, claim, indexer)
+    return TableWork(session, claim, indexer)
 
 
-def _send(job_id: str, units: list[Unit]) -> None:
+def _share(work: Work, units: list[Unit]) -> list[Unit]:
+    """Send tasks for the units of a large job; return those that are left to this one."""
+    own, *others = together(units, get_settings().stretch_bytes)
     with transaction() as session:
-        jobs.set_units(session, job_id, len(units))
-    for group in together(units, get_settings().stretch_bytes):
-        queue.enqueue(queue.INDEX_UNITS, job_id, [unit.to_json() for unit in group])
+        jobs.set_units(session, work.claim.job_id, len(units))
+    for group in others:
+        queue.enqueue(queue.INDEX_UNITS, work.claim.job_id, [unit.to_json() for unit in group])
+    work.share()
+    return own
+
+
+def _do(work: Work, units: list[Unit]) -> None:
+    if work.run(units):
+        work.join()
+        make_preview(work.claim)
 
 
 def _is_redelivered(task: Task) -> bool:

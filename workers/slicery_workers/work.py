@@ -82,10 +82,10 @@ class Done:
 class Work(ABC):
     """One job at one worker."""
 
-    def __init__(self, session: Session, claim: Claim, *, shared: bool) -> None:
+    def __init__(self, session: Session, claim: Claim) -> None:
         self.claim = claim
-        self._shared = shared
-        self._progress = Progress(claim.job_id, shared=shared)
+        self._shared = False
+        self._progress = Progress(claim.job_id)
         self._store: Store = store_for(configured_sources().get(claim.source))
         self._objects = index.objects_of(session, claim.dataset_id, claim.generation)
 
@@ -105,10 +105,14 @@ class Work(ABC):
         """Tell whether one task had better do all units."""
         return len(units) == 1 or self._size() * SMALL_JOB_SHARE <= get_settings().stretch_bytes
 
+    def share(self) -> None:
+        """Say that other tasks do other units of the job."""
+        self._shared = self._progress.shared = True
+
     def run(self, units: Sequence[Unit]) -> bool:
         """Do units that lie side by side, unless their drafts are there, and save what they found.
 
-        Returns whether the last unit of the job is among them; of a job that is done in one task, none counts as that.
+        Returns whether no unit of the job is left to be done, so that they can be joined; True for one task alone.
         """
         with transaction() as session:
             there = index.drafts_there(session, *self._key, [(each.object, each.ordinal) for each in units])
@@ -122,7 +126,7 @@ class Work(ABC):
                 if self._shared and unit is missing[-1]:
                     return jobs.units_are_done(session, self.claim.job_id)
         if not self._shared:
-            return False
+            return True
         with transaction() as session:
             return jobs.units_are_done(session, self.claim.job_id)
 
