@@ -145,7 +145,7 @@ def test_lines_are_numbered_from_0(page: Page, of_formats: dict[str, str]) -> No
 @pytest.mark.parametrize(
     ("width", "theme"),
     [
-        (1280, "light"),
+        pytest.param(1280, "light", marks=pytest.mark.exhaustive),
         (390, "dark"),
         pytest.param(1280, "dark", marks=pytest.mark.exhaustive),
         pytest.param(390, "light", marks=pytest.mark.exhaustive),
