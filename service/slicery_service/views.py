@@ -1,4 +1,4 @@
-"""Views: rows as the API shows them, as plain JSON."""
+"""Views: rows as the API shows them, as plain JSON. What is shown of datasets is read in a `db.snapshot`."""
 
 from __future__ import annotations
 
@@ -103,19 +103,12 @@ def _count(session: Session, column: InstrumentedAttribute[str], states: Sequenc
 def _dataset_views(session: Session, datasets: Sequence[Dataset], *, n_objects: int) -> list[JsonObject]:
     ids = [dataset.id for dataset in datasets]
     jobs = _latest_jobs(session, ids)
-    _refresh(session, ids)  # behind the jobs, so that a job that has succeeded has its generation beside it
     indexes = _live_indexes(session, datasets)
     objects = _objects(session, datasets, n_objects)
     return [
         _dataset(each, objects=objects[each.id], index=indexes.get(each.id), job=jobs.get(each.id))
         for each in datasets
     ]
-
-
-def _refresh(session: Session, dataset_ids: Sequence[str]) -> None:
-    """Read datasets again that the session holds."""
-    query = select(Dataset).where(Dataset.id.in_(dataset_ids))
-    session.scalars(query.execution_options(populate_existing=True)).all()
 
 
 def _dataset(
@@ -170,7 +163,7 @@ def _latest_jobs(session: Session, dataset_ids: Sequence[str]) -> dict[str, Job]
 def _live_indexes(session: Session, datasets: Sequence[Dataset]) -> dict[str, Generation]:
     live = [(each.id, each.generation) for each in datasets if each.generation is not None]
     query = select(Generation).where(tuple_(Generation.dataset_id, Generation.number).in_(live))
-    return {each.dataset_id: each for each in session.scalars(query)}
+    return {each.dataset_id: each for each in session.scalars(query)} if live else {}
 
 
 def _objects(session: Session, datasets: Sequence[Dataset], limit: int) -> dict[str, list[StoredObject]]:
@@ -187,6 +180,8 @@ def _shown_generations(session: Session, datasets: Sequence[Dataset]) -> list[tu
     """Return each dataset's live generation, or the newest where none is live."""
     live = [(each.id, each.generation) for each in datasets if each.generation is not None]
     others = [each.id for each in datasets if each.generation is None]
+    if not others:
+        return live
     newest = select(Generation.dataset_id, func.max(Generation.number)).where(
         Generation.dataset_id.in_(others)
     )

@@ -50,7 +50,7 @@ def register(body: RegistrationBody, principal: Writer, response: Response) -> A
     request = datasets.Registration(uris=body.uri, **body.model_dump(exclude={"uri"}))
     with transaction() as session:
         dataset, job = datasets.register(session, request, key_id=principal.key_id)
-        view = dataset_view(session, dataset)
+    view = get(dataset.id)
     queue.send_job(job.id)
     response.headers["Location"] = f"/v1/datasets/{dataset.id}"
     return view
@@ -77,7 +77,7 @@ def list_datasets(
 ) -> Any:
     """Return one page, the newest first; all filters that are given must fit."""
     wanted = search.Filter(q=q, format=format, state=state, tags=tag or ())
-    with transaction() as session:
+    with snapshot() as session:
         found, following = search.page(session, wanted, cursor=cursor, limit=limit)
         return {"datasets": dataset_views(session, found), "next": following}
 
@@ -107,7 +107,8 @@ def get(dataset_id: str) -> Any:
 def change(dataset_id: str, body: ChangeBody) -> Any:
     """Change what is given; tags are replaced as a whole."""
     with transaction() as session:
-        return dataset_view(session, datasets.change(session, dataset_id, name=body.name, tags=body.tags))
+        datasets.change(session, dataset_id, name=body.name, tags=body.tags)
+    return get(dataset_id)
 
 
 @router.delete(
