@@ -24,7 +24,7 @@ from slicery_service.record_index import RecordIndex, Segment, assemble
 from slicery_service.table_index import TableIndex, TableSegment
 from slicery_service.table_index import assemble as assemble_tables
 
-SEGMENTS_AT_A_TIME = 8
+SEGMENTS_AT_A_TIME = 4
 """Segments written together, each of a few MiB at most."""
 
 
@@ -72,17 +72,6 @@ def set_compression(
             StoredObject.ordinal == number,
         )
         .values(compression=compression)
-    )
-
-
-def clear_object(session: Session, dataset_id: str, generation: int, number: int) -> None:
-    """Remove an object's segments, so that it can be indexed afresh."""
-    session.execute(
-        delete(IndexSegment).where(
-            IndexSegment.dataset_id == dataset_id,
-            IndexSegment.generation == generation,
-            IndexSegment.object == number,
-        )
     )
 
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.stack
 
 MEGABYTE = 1 << 20
 LOST_SECONDS = 115
-"""A job whose worker died is taken for lost after 60 s without a heartbeat, and looked for every 15 s."""
+"""A job whose worker died is taken for lost after 20 s without a heartbeat here, and looked for every 15 s."""
 
 
 def reads(n: int = 12_000, seed: int = 61) -> bytes:

@@ -17,9 +17,6 @@ from slicery_service.compression import Compression
 from slicery_service.record_index import Segment
 from slicery_workers.drafts import Indexed
 
-MOST_PENDING = 4
-"""Segments saved by one transaction, each of a few MiB at most: a small index takes one for all."""
-
 Held = Callable[[], AbstractContextManager[Any]]
 """Opens a transaction in which the job cannot end."""
 
@@ -35,12 +32,12 @@ class Saver:
         self._pending: list[Segment] = []
 
     def save(self, segment: Segment) -> None:
-        """Save a segment, soon."""
+        """Save a segment, soon: a small index takes one transaction for all."""
         if segment.first_record == 0 and segment.start == 0:
             self._ordinal = 0  # the object is gone through again, as gzip
             self._pending.clear()
         self._pending.append(segment)
-        if len(self._pending) == MOST_PENDING:
+        if len(self._pending) == index.SEGMENTS_AT_A_TIME:
             with self._held() as session:
                 self._save_pending(session)
 

@@ -50,7 +50,7 @@ class TableWork(Work):
         form = formats.get(self.claim.format)
         with self._held() as session:
             for number, each in enumerate(found.objects):
-                index.clear_object(session, *self._key, number)
+                index.drop_segments_from(session, *self._key, number, 0)
                 segments = segments_of(each.tables, each.n_records)
                 index.save_segments(session, *self._key, number, 0, segments)
                 index.set_compression(session, *self._key, number, "none")

@@ -84,7 +84,6 @@ class Work(ABC):
 
     def __init__(self, session: Session, claim: Claim) -> None:
         self.claim = claim
-        self._shared = False
         self._progress = Progress(claim.job_id)
         self._store: Store = store_for(configured_sources().get(claim.source))
         self._objects = index.objects_of(session, claim.dataset_id, claim.generation)
@@ -107,7 +106,7 @@ class Work(ABC):
 
     def share(self) -> None:
         """Say that other tasks do other units of the job."""
-        self._shared = self._progress.shared = True
+        self._progress.shared = True
 
     def run(self, units: Sequence[Unit]) -> bool:
         """Do units that lie side by side, unless their drafts are there, and save what they found.
@@ -123,9 +122,9 @@ class Work(ABC):
                 self._progress.unit_saved(session)
                 done.save(session)
                 index.save_draft(session, *self._key, unit.object, unit.ordinal, done.draft)
-                if self._shared and unit is missing[-1]:
+                if self._progress.shared and unit is missing[-1]:
                     return jobs.units_are_done(session, self.claim.job_id)
-        if not self._shared:
+        if not self._progress.shared:
             return True
         with transaction() as session:
             return jobs.units_are_done(session, self.claim.job_id)

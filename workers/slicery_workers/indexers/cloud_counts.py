@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,10 +91,10 @@ class Counts:
                 getattr(found, name)[:] += share[name]
         return found
 
-    def places(self, header: PointHeader, bounds: NDArray[np.int64]) -> Boxes | None:
+    def places(self, header: PointHeader, bounds: NDArray[np.int64] | None) -> Boxes | None:
         """Return the pixels that have points; None where bins are of no use, as the header's bounds are wrong.
 
-        `bounds` are the least and largest stored x, y, z of the points, int64 (2, 3).
+        `bounds` are the least and largest stored x, y, z of the points, int64 (2, 3); None without any.
         """
         rows, columns = self.density.shape
         if not (self._fits(bounds, 0, columns) and self._fits(bounds, 1, rows)):
@@ -104,7 +105,7 @@ class Counts:
         scale, offset = np.tile(header.scales[:2], 2), np.tile(header.offsets[:2], 2)
         return boxes * scale + offset, counts
 
-    def levels(self, header: PointHeader, bounds: NDArray[np.int64]) -> Boxes | None:
+    def levels(self, header: PointHeader, bounds: NDArray[np.int64] | None) -> Boxes | None:
         """Return the bins of heights that have points, as boxes from 0 to 1 in y; None as of `places`."""
         if not self._fits(bounds, 2, N_HEIGHTS):
             return None
@@ -113,17 +114,17 @@ class Counts:
         boxes[:, [0, 2]] = boxes[:, [0, 2]] * header.scales[2] + header.offsets[2]
         return boxes, counts
 
-    def _fits(self, bounds: NDArray[np.int64], axis: int, n_bins: int) -> bool:
+    def _fits(self, bounds: NDArray[np.int64] | None, axis: int, n_bins: int) -> bool:
         """Tell whether bins along an axis reach as far as points do, and not four times as far."""
         start, per_step = self.frame[2 * axis : 2 * axis + 2].tolist()
-        if per_step <= 0:
+        if bounds is None or per_step <= 0:
             return False
         low, high = bounds[:, axis].tolist()
         width = n_bins / per_step
         return bool(start - 1 <= low and high <= start + width + 1 and 4 * (high - low + 1) >= width)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Located:
     """Where the points of one object lie: its chunks and, unless they were not read, their counts, which are finer.
 
@@ -135,7 +136,7 @@ class Located:
     chunks: NDArray[np.int64]
     n_points: NDArray[np.int64]
 
-    @property
+    @cached_property
     def bounds(self) -> NDArray[np.int64] | None:
         """Return the least and the largest stored x, y, z, int64 (2, 3); None without points."""
         if not len(self.chunks):
@@ -144,17 +145,13 @@ class Located:
 
     def places(self) -> Boxes:
         """Return where they lie, seen from above."""
-        return self._counted("places") or self._chunk_boxes((0, 1))
+        counted = None if self.counts is None else self.counts.places(self.header, self.bounds)
+        return counted or self._chunk_boxes((0, 1))
 
     def levels(self) -> Boxes:
         """Return how high they lie, as boxes from 0 to 1 in y."""
-        return self._counted("levels") or self._chunk_boxes((2,))
-
-    def _counted(self, which: Literal["places", "levels"]) -> Boxes | None:
-        if self.counts is None or self.bounds is None:
-            return None
-        found: Boxes | None = getattr(self.counts, which)(self.header, self.bounds)
-        return found
+        counted = None if self.counts is None else self.counts.levels(self.header, self.bounds)
+        return counted or self._chunk_boxes((2,))
 
     def _chunk_boxes(self, axes: Sequence[int]) -> Boxes:
         boxes = np.tile(np.array([0.0, 0.0, 0.0, 1.0]), (len(self.chunks), 1))
