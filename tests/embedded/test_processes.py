@@ -160,9 +160,14 @@ def test_running_a_program_returns_its_output_and_logs_errors(supervisor: Superv
 
 
 def test_the_end_of_the_watchdog_is_noticed(supervisor: Supervisor, tmp_path: Path) -> None:
-    watchdogs = [child for child in psutil.Process().children() if "watchdog.py" in " ".join(child.cmdline())]
-    watchdogs[-1].kill()
+    assert eventually(lambda: len(watchdogs()) > 0), "no watchdog was started"
+    watchdogs()[-1].kill()
     assert eventually(lambda: raises_about_watchdog(supervisor))
+
+
+def watchdogs() -> list[psutil.Process]:
+    """The watchdogs among this process's children; one just started has no command line for a moment."""
+    return [child for child in psutil.Process().children() if "watchdog.py" in " ".join(child.cmdline())]
 
 
 def raises_about_watchdog(supervisor: Supervisor) -> bool:
