@@ -232,6 +232,7 @@ NUMBERS = st.one_of(
     st.sampled_from(
         ["alpha", "beta", "gamma delta", "a text of more than sixteen bytes", "é", "x" * 63, "x" * 70]
     ),
+    st.text(alphabet='ab"', min_size=5, max_size=70),
 )
 
 
