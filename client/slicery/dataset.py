@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Literal
 from urllib.parse import quote
 
-from slicery.errors import IndexingFailed
+from slicery.errors import IndexingFailed, NotFound
 from slicery.partition import Partition
 from slicery.ticket import JsonObject
 from slicery.transport import Transport, transport_for
 
 FIRST_POLL_SECONDS = 0.05
 LONGEST_POLL_SECONDS = 1.0
+AT_WORK = ("queued", "running")
+"""States of a job that has not ended."""
 
 Progress = Callable[[int, int], object]
 Grant = Literal["range", "object"]
@@ -113,12 +116,12 @@ class Dataset:
         deadline = None if timeout is None else time.monotonic() + timeout
         step = FIRST_POLL_SECONDS
         seen = None
+        self.refresh()
         while True:
-            self.refresh()
             job = self.job or {}
             if progress and job:
                 progress(job.get("bytes_done") or 0, job.get("bytes_total") or 0)
-            if job.get("state") in ("queued", "running"):
+            if job.get("state") in AT_WORK:
                 seen = job.get("id")
             elif self._settled(watched=seen is not None and job.get("id") == seen):
                 return self
@@ -129,6 +132,7 @@ class Dataset:
                 )
             time.sleep(left)
             step = min(step * 1.5, LONGEST_POLL_SECONDS)
+            self._look_again()
 
     def preview(self, *, offset: int = 0, limit: int = 100) -> JsonObject:
         """Return decoded rows for people and statistics of a sample, as they were made when it was indexed.
@@ -191,6 +195,17 @@ class Dataset:
     @property
     def _path(self) -> str:
         return f"/v1/datasets/{quote(self.id, safe='')}"
+
+    def _look_again(self) -> None:
+        """Ask for the job alone, which is cheap, and for everything once its state is another."""
+        job = self.job or {}
+        if job.get("state") in AT_WORK:
+            with suppress(NotFound):  # it went with its dataset, of which is said so
+                now = self._transport.get(f"/v1/jobs/{quote(str(job['id']), safe='')}")
+                if now.get("state") == job["state"]:
+                    self._body["job"] = now
+                    return
+        self.refresh()
 
     def _settled(self, *, watched: bool) -> bool:
         """Tell whether the dataset is indexed; `watched` says that the job now ended was seen at work."""

@@ -34,14 +34,25 @@ def client(service: Service) -> Client:
 
 
 def in_states(service: Service, *bodies: dict[str, object]) -> None:
-    """Have the dataset answer with these changes, one after another, and then with the last."""
+    """Have the dataset be in these states, one after another; who asks for its job finds that further on."""
     left = list(bodies)
 
-    def answer(_: Request) -> Reply:
-        change = left.pop(0) if len(left) > 1 else left[0]
-        return json_reply({**DATASET, **change})
+    def go_on() -> None:
+        if len(left) > 1:
+            left.pop(0)
 
-    service.server.routes["/v1/datasets/d_1"] = answer
+    def dataset(_: Request) -> Reply:
+        now = left[0]
+        if not now.get("job"):
+            go_on()
+        return json_reply({**DATASET, **now})
+
+    def its_job(_: Request) -> Reply:
+        go_on()
+        return json_reply(left[0]["job"])
+
+    service.server.routes["/v1/datasets/d_1"] = dataset
+    service.server.routes["/v1/jobs/j_1"] = its_job
 
 
 def job(state: str, done: int = 0, **more: object) -> dict[str, object]:
@@ -168,6 +179,32 @@ class TestWait:
         dataset = client.dataset("d_1")
         assert dataset.wait(timeout=10, progress=lambda done, total: seen.append((done, total))) is dataset
         assert seen == [(0, 100), (50, 100), (100, 100)]
+
+    def test_while_a_job_is_at_work_it_alone_is_asked_for(self, client: Client, service: Service) -> None:
+        running = [{"state": "indexing", "job": job("running", done)} for done in (10, 20, 30)]
+        in_states(service, *running, {"state": "indexed", "job": job("succeeded", 100)})
+        seen: list[int] = []
+        dataset = client.dataset("d_1")
+        service.server.requests.clear()
+        dataset.wait(timeout=10, progress=lambda done, _: seen.append(done))
+        assert seen == [10, 20, 30, 100]
+        asked = [request.path for request in service.server.requests]
+        assert asked == ["/v1/datasets/d_1", *["/v1/jobs/j_1"] * 3, "/v1/datasets/d_1"]
+
+    def test_a_dataset_deleted_while_it_is_waited_for_is_missing(
+        self, client: Client, service: Service
+    ) -> None:
+        in_states(service, {"state": "indexing", "job": job("running")})
+        dataset, routes = client.dataset("d_1"), service.server.routes
+        gone = problem_reply(404, "not-found", "there is no dataset d_1")
+
+        def job_and_dataset_are_gone(_: Request) -> Reply:
+            routes["/v1/datasets/d_1"] = lambda _: gone
+            return problem_reply(404, "not-found", "there is no job j_1")
+
+        routes["/v1/jobs/j_1"] = job_and_dataset_are_gone
+        with pytest.raises(NotFound, match="no dataset d_1"):
+            dataset.wait()
 
     def test_a_failure_carries_its_problem(self, client: Client, service: Service) -> None:
         problem = {"code": "malformed-record", "detail": "record 7 has no quality", "hint": "Mend it."}
