@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from slicery_workers.kernels.bare import byte_at, inner, outer, word_at
+from slicery_workers.kernels.bare import LANES, byte_at, found_byte, inner, lowest_bit, outer, word_at
 from slicery_workers.kernels.csv_columns import KEPT_BYTES, note, note_real, note_text
 from slicery_workers.kernels.csv_dialect import DELIMITER, ESCAPE, KEEP, NULLS_ARE_TEXT, QUOTE
 from slicery_workers.kernels.csv_plain import plain_cells
@@ -59,7 +59,7 @@ def skip(text: Any, at: Any, stop: Any, state: Any, dialect: Any, to_row: Any) -
     delimiter, quote, escape = dialect[DELIMITER], dialect[QUOTE], dialect[ESCAPE]
     while at < stop:
         if state == QUOTED:
-            at = find(text, at, stop, quote, escape, quote, quote)
+            at = _find_far(text, at, stop, quote, escape)
             if at >= stop:
                 return stop, state, False
         elif state == PLAIN:
@@ -98,6 +98,19 @@ def find(text: Any, at: Any, stop: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
         if found:
             return at + first_byte(found)
         at += 8
+    return stop
+
+
+@inner
+def _find_far(text: Any, at: Any, stop: Any, a: Any, b: Any) -> Any:
+    """Do as `find` for two bytes that may be far away."""
+    while at < stop:
+        found = found_byte(text, at, a)
+        if b >= 0:
+            found |= found_byte(text, at, b)
+        if found:
+            return at + np.int64(lowest_bit(found))
+        at += LANES
     return stop
 
 

@@ -141,7 +141,7 @@ class Rows:
             return self._passing
         if self._progress[kernel.LONG]:
             return int(self._progress[kernel.STATE])
-        return self._skip(self._tail, kernel.FIELD, to_row=False)[1]
+        return self._skip(self._text, 0, self._tail, kernel.FIELD, to_row=False)[1]
 
     def feed(self, block: Bytes, last_start: int = FOREVER) -> Int64Array:
         """Return the starts of the rows that end in the next bytes, and do not begin behind `last_start`."""
@@ -149,9 +149,12 @@ class Rows:
         base, at = self.position, 0
         while at < len(block) and not self.is_done:
             stop = min(at + CHUNK_BYTES, len(block) - PADDING)
-            if stop - at <= kernel.LONG_FIELD or self._tail > at or self.is_passing:
+            if stop - at <= kernel.LONG_FIELD or self._tail > at:
                 found += self._feed_copied(block[at : at + BORDER_BYTES], last_start)
                 at = self.position - base
+            elif self._passing is not None:
+                at, self._passing = self._pass(block, at, stop, self._passing)
+                self.position = base + at
             else:  # what is left of the piece before lies in the block, too
                 at, self._tail = at - self._tail, 0
                 starts, at = self._scan(block, at, stop, base, last_start)
@@ -184,7 +187,7 @@ class Rows:
         self._text[stop : stop + PADDING] = 0
         self.position += len(piece)
         if self._passing is not None:
-            at, self._passing = self._pass(stop, self._passing)
+            at, self._passing = self._pass(self._text, at, stop, self._passing)
         if self._passing is not None:
             return []
         found, at = self._scan(self._text, at, stop, base, last_start)
@@ -192,18 +195,16 @@ class Rows:
         self._text[: self._tail] = self._text[at : at + self._tail].copy()
         return found
 
-    def _pass(self, stop: int, state: int) -> tuple[int, int | None]:
+    def _pass(self, text: Bytes, at: int, stop: int, state: int) -> tuple[int, int | None]:
         """Go on to a row's end; return where it is, and the state where it is not there yet."""
-        at, state, ended = self._skip(stop, state, to_row=True)
+        at, state, ended = self._skip(text, at, stop, state, to_row=True)
         return at, None if ended else state
 
     def _scan(
         self, text: Bytes, at: int, stop: int, base: int, last_start: int
     ) -> tuple[list[Int64Array], int]:
         """Scan text[at:stop], which PADDING more bytes follow; return the starts, and where a field is not whole."""
-        text = text.view()
-        text.flags.writeable = False  # kernels are compiled for one kind of array
-        found, why = [], kernel.FULL
+        text, found, why = _frozen(text), [], kernel.FULL
         while why in (kernel.FULL, kernel.WIDER):
             why, at, n_starts = kernel.scan(
                 text,
@@ -227,8 +228,8 @@ class Rows:
         self.is_done = why == kernel.DONE
         return found, int(at)
 
-    def _skip(self, stop: int, state: int, *, to_row: bool) -> tuple[int, int, bool]:
-        at, state, ended = kernel.skip(self._text, 0, stop, state, self._rules.dialect, to_row)
+    def _skip(self, text: Bytes, at: int, stop: int, state: int, *, to_row: bool) -> tuple[int, int, bool]:
+        at, state, ended = kernel.skip(_frozen(text), at, stop, state, self._rules.dialect, to_row)
         return int(at), int(state), bool(ended)
 
     @property
@@ -259,6 +260,13 @@ class Rows:
             f"{self._row} of the text: the quote that opens at byte {at:,} is never closed",
             hint="Close it, or register the file with quote: null if quotes mean nothing in it.",
         )
+
+
+def _frozen(text: Bytes) -> Bytes:
+    """Return a text as kernels are compiled for: as one that is only read."""
+    view = text.view()
+    view.flags.writeable = False
+    return view
 
 
 def _together(found: Sequence[Int64Array]) -> Int64Array:
