@@ -7,10 +7,13 @@ but the last have `bases` residues in `width` bytes.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from slicery_workers.kernels import kernel
+from slicery_workers.kernels.bare import LANES, byte_at, found_below, found_byte, inner, lowest_bit, outer
 
 LINE_START, HEADER, SEQUENCE = range(3)
 """Modes: behind a line feed, in a header line, in any other line."""
@@ -24,8 +27,8 @@ NO_ERROR, COMMENT, BEFORE_FIRST, NO_RESIDUE, LONE_RETURN, NUL = range(6)
 MODE, RETURNED, FRESH, HALT, OPEN, N_RECORDS, ERROR, ERROR_AT = range(8)
 # and what is known of the open sequence: all but START and BODY count from where its scan began.
 START, BODY, RESIDUES, N_LINES, FIRST_START, FIRST_RESIDUE = range(8, 14)
-LAST_START, LAST_RESIDUE, BASES, WIDTH, IRREGULAR, NEXT_POINT, GUESS, LINE_FROM = range(14, 22)
-STATE_SIZE = 22
+LAST_START, LAST_RESIDUE, BASES, WIDTH, IRREGULAR, NEXT_POINT = range(14, 20)
+STATE_SIZE = 20
 
 ROW_START, ROW_BODY, ROW_STOP, ROW_LENGTH, ROW_BASES, ROW_WIDTH, ROW_SIZE = range(7)
 """Places in the row of a whole sequence; `bases` is 0 where its lines are not regular."""
@@ -33,35 +36,27 @@ ROW_START, ROW_BODY, ROW_STOP, ROW_LENGTH, ROW_BASES, ROW_WIDTH, ROW_SIZE = rang
 POINT_SPACING = 1 << 16
 """Bytes of text between two points of a sequence."""
 
-_LARGEST_RUN = 4096
 
-
-@kernel
+@outer
 def scan(
-    block: NDArray[np.uint8],
-    begin: int,
-    position: int,
-    state: NDArray[np.int64],
-    starts: NDArray[np.int64],
-    rows: NDArray[np.int64],
-    points: NDArray[np.int64],
-) -> tuple[int, int, int, int]:
+    block: Any, begin: Any, position: Any, state: Any, starts: Any, rows: Any, points: Any
+) -> tuple[Any, Any, Any, Any]:
     """Follow `block` (uint8, (n,)), which lies at text offset `position`, from its byte `begin`.
 
-    Writes the offsets of `>` into `starts`, the rows of sequences that ended into `rows` (as many rows), and into
-    `points` record number, offset and residues before it of some residues. Returns the byte where it stopped, and
-    how many of each were written. It stops at the end, where `starts` or `points` are full, at a halt or an error.
+    Writes the offsets of `>` into `starts` (int64, (m,)), the rows of sequences that ended into `rows` (int64,
+    (m, ROW_SIZE)), and into `points` (int64, (k, 3)) record number, offset and residues before it of some residues;
+    `state` is int64, (STATE_SIZE,). Returns the byte where it stopped, and how many of each were written. It stops at
+    the end, where `starts` or `points` are full, at a halt or an error.
     """
     n, at = len(block), begin
     n_starts, n_rows, n_points = 0, 0, 0
-    chunk = 64
     while at < n:
         mode = state[MODE]
-        byte = block[at]
+        byte = byte_at(block, at)
         if mode == HEADER:
             returned = state[RETURNED]
             while at < n:
-                byte = block[at]
+                byte = byte_at(block, at)
                 if byte == 10:
                     break
                 if byte == 0 or (returned and byte != 13):
@@ -87,7 +82,7 @@ def scan(
                 if n_starts == len(starts):
                     break
                 if state[OPEN]:
-                    close(state, position + at, rows[n_rows])
+                    close(state, position + at, rows, n_rows)
                     n_rows += 1
                 starts[n_starts] = position + at
                 n_starts += 1
@@ -99,13 +94,10 @@ def scan(
                 state[ERROR], state[ERROR_AT] = COMMENT, position + at
                 break
             else:
-                state[MODE], state[FRESH], state[LINE_FROM] = SEQUENCE, 1, state[RESIDUES]
-                chunk = 64
+                state[MODE], state[FRESH] = SEQUENCE, 1
         elif byte == 10:
             at += 1
             state[MODE], state[RETURNED] = LINE_START, 0
-            if state[RESIDUES] > state[LINE_FROM]:
-                state[GUESS] = state[RESIDUES] - state[LINE_FROM]
             if state[HALT] == AT_LINE_FEED:
                 state[HALT] = TO_THE_END
                 break
@@ -127,11 +119,7 @@ def scan(
         else:
             if state[FRESH]:
                 _begin_line(state, position + at)
-            left = state[GUESS] - (state[RESIDUES] - state[LINE_FROM])
-            if left <= 0 or left > _LARGEST_RUN:
-                left = chunk
-                chunk = min(2 * chunk, _LARGEST_RUN)
-            stop = _run_of_residues(block, at, min(n, at + left))
+            stop = _end_of_residues(block, at, min(n, at + POINT_SPACING))
             if position + stop > state[NEXT_POINT]:
                 if n_points == len(points):
                     break
@@ -146,26 +134,28 @@ def scan(
     return at, n_starts, n_rows, n_points
 
 
-@kernel
-def open_record(state: NDArray[np.int64], start: int) -> None:
+@outer
+def open_record(state: Any, start: Any) -> None:
     """Begin the sequence whose `>` lies at `start`."""
-    state[START:] = 0
+    for place in range(START, STATE_SIZE):
+        state[place] = 0
     state[START], state[BODY], state[NEXT_POINT] = start, -1, start + POINT_SPACING
     state[OPEN], state[MODE] = 1, HEADER
     state[N_RECORDS] += 1
 
 
-@kernel
-def close(state: NDArray[np.int64], stop: int, row: NDArray[np.int64]) -> None:
-    """Write the row of the open sequence, which ends at `stop`."""
+@outer
+def close(state: Any, stop: Any, rows: Any, row: Any) -> None:
+    """Write the row of the open sequence, which ends at `stop`, into rows[row]."""
     length, n_lines, bases, width = state[RESIDUES], state[N_LINES], state[BASES], state[WIDTH]
     if n_lines <= 1:
         bases, width = max(length, 1), max(length, 1) + 1
     is_regular = not state[IRREGULAR] and length - state[LAST_RESIDUE] <= bases
     if n_lines and state[FIRST_START] != state[BODY]:
         is_regular = False
-    row[ROW_START], row[ROW_BODY], row[ROW_STOP], row[ROW_LENGTH] = state[START], state[BODY], stop, length
-    row[ROW_BASES], row[ROW_WIDTH] = (bases, width) if is_regular else (0, 0)
+    rows[row, ROW_START], rows[row, ROW_BODY], rows[row, ROW_STOP] = state[START], state[BODY], stop
+    rows[row, ROW_LENGTH] = length
+    rows[row, ROW_BASES], rows[row, ROW_WIDTH] = (bases, width) if is_regular else (0, 0)
 
 
 @kernel
@@ -181,8 +171,8 @@ def copy_ranges(
     return out
 
 
-@kernel
-def _begin_line(state: NDArray[np.int64], offset: int) -> None:
+@inner
+def _begin_line(state: Any, offset: Any) -> None:
     """Note a line that begins with a residue, and whether it lies as far behind the one before as they all do."""
     residue = state[RESIDUES]
     if state[N_LINES] == 0:
@@ -198,15 +188,14 @@ def _begin_line(state: NDArray[np.int64], offset: int) -> None:
     state[FRESH] = 0
 
 
-@kernel
-def _run_of_residues(block: NDArray[np.uint8], at: int, stop: int) -> int:
-    """Return where the residues from `at` end; mostly all up to `stop` are, which is seen in bulk."""
-    other = np.uint8(0)
-    for i in range(at, stop):
-        other |= np.uint8(block[i] - np.uint8(33)) > np.uint8(93)
-    if not other:
-        return stop
-    end = at + 1
-    while end < stop and block[end] >= 33 and block[end] <= 126:
-        end += 1
-    return end
+@inner
+def _end_of_residues(block: Any, at: Any, stop: Any) -> Any:
+    """Return where the residues from `at` end, or `stop`."""
+    while at < stop and at + LANES <= len(block):
+        other = found_below(block, at, 33) | found_byte(block, at, 127)
+        if other:
+            return min(stop, at + np.int64(lowest_bit(other)))
+        at += LANES
+    while at < stop and 33 <= byte_at(block, at) <= 126:
+        at += 1
+    return min(stop, at)

@@ -178,7 +178,7 @@ class FastaScanner:
         if self._halt == kernels.AT_RECORD:
             self._pass_halt(offset)
         elif self._state[kernels.OPEN]:
-            kernels.close(self._state, offset, self._rows[0])
+            kernels.close(self._state, offset, self._rows, 0)
             self._close(self._rows[:1], np.empty(0, np.uint8))
 
     def _close(self, rows: Int64Array, block: Bytes) -> None:

@@ -116,12 +116,12 @@ class _Open:
 
     def close(self, stop: int) -> Sequences:
         """Return the sequence, which ends at `stop`."""
-        state, row = np.zeros(kernels.STATE_SIZE, np.int64), np.zeros(kernels.ROW_SIZE, np.int64)
+        state, rows = np.zeros(kernels.STATE_SIZE, np.int64), np.zeros((1, kernels.ROW_SIZE), np.int64)
         state[kernels.RESIDUES : kernels.IRREGULAR + 1] = list(self.part.values())
         state[kernels.START], state[kernels.BODY] = self.start, stop if self.body < 0 else self.body
-        kernels.close(state, stop, row)
+        kernels.close(state, stop, rows, 0)
         header = self.header[1:].removesuffix(b"\n")[:MOST_HEADER]
-        columns = np.array([[self.record, *row, len(header)]], np.int64).T
+        columns = np.array([[self.record, *rows[0], len(header)]], np.int64).T
         return Sequences.of(columns, header)
 
 
