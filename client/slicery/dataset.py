@@ -15,8 +15,6 @@ from slicery.transport import Transport, transport_for
 
 FIRST_POLL_SECONDS = 0.05
 LONGEST_POLL_SECONDS = 1.0
-AT_WORK = ("queued", "running")
-"""States of a job that has not ended."""
 
 Progress = Callable[[int, int], object]
 Grant = Literal["range", "object"]
@@ -115,24 +113,21 @@ class Dataset:
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         step = FIRST_POLL_SECONDS
-        seen = None
-        self.refresh()
+        watched = None
         while True:
+            watched = self._at_work or watched
+            self._look_again()
             job = self.job or {}
             if progress and job:
                 progress(job.get("bytes_done") or 0, job.get("bytes_total") or 0)
-            if job.get("state") in AT_WORK:
-                seen = job.get("id")
-            elif self._settled(watched=seen is not None and job.get("id") == seen):
+            if not self._at_work and self._settled(watched=watched is not None and job.get("id") == watched):
                 return self
             left = step if deadline is None else min(step, deadline - time.monotonic())
             if left <= 0:
-                raise TimeoutError(
-                    f"{self!r} was not indexed within {timeout:g} s; its state is {self.state}"
-                )
+                state = f"its job is {job['state']}" if job else f"its state is {self.state}"
+                raise TimeoutError(f"{self.name} ({self.id}) was not indexed within {timeout:g} s; {state}")
             time.sleep(left)
             step = min(step * 1.5, LONGEST_POLL_SECONDS)
-            self._look_again()
 
     def preview(self, *, offset: int = 0, limit: int = 100) -> JsonObject:
         """Return decoded rows for people and statistics of a sample, as they were made when it was indexed.
@@ -196,14 +191,19 @@ class Dataset:
     def _path(self) -> str:
         return f"/v1/datasets/{quote(self.id, safe='')}"
 
-    def _look_again(self) -> None:
-        """Ask for the job alone, which is cheap, and for everything once its state is another."""
+    @property
+    def _at_work(self) -> str | None:
+        """The id of the job that is queued or running, as far as is known."""
         job = self.job or {}
-        if job.get("state") in AT_WORK:
+        return str(job["id"]) if job.get("state") in ("queued", "running") else None
+
+    def _look_again(self) -> None:
+        """Ask for the job alone while one is at work, which is cheap, and for everything once it has ended."""
+        known = self._at_work
+        if known is not None:
             with suppress(NotFound):  # it went with its dataset, of which is said so
-                now = self._transport.get(f"/v1/jobs/{quote(str(job['id']), safe='')}")
-                if now.get("state") == job["state"]:
-                    self._body["job"] = now
+                self._body["job"] = self._transport.get(f"/v1/jobs/{quote(known, safe='')}")
+                if self._at_work:
                     return
         self.refresh()
 

@@ -181,15 +181,16 @@ class TestWait:
         assert seen == [(0, 100), (50, 100), (100, 100)]
 
     def test_while_a_job_is_at_work_it_alone_is_asked_for(self, client: Client, service: Service) -> None:
-        running = [{"state": "indexing", "job": job("running", done)} for done in (10, 20, 30)]
-        in_states(service, *running, {"state": "indexed", "job": job("succeeded", 100)})
+        states = [("queued", 0), ("running", 10), ("running", 20), ("running", 30)]
+        at_work = [{"state": "indexing", "job": job(*state)} for state in states]
+        in_states(service, *at_work, {"state": "indexed", "job": job("succeeded", 100)})
         seen: list[int] = []
         dataset = client.dataset("d_1")
         service.server.requests.clear()
         dataset.wait(timeout=10, progress=lambda done, _: seen.append(done))
         assert seen == [10, 20, 30, 100]
         asked = [request.path for request in service.server.requests]
-        assert asked == ["/v1/datasets/d_1", *["/v1/jobs/j_1"] * 3, "/v1/datasets/d_1"]
+        assert asked == [*["/v1/jobs/j_1"] * 4, "/v1/datasets/d_1"]
 
     def test_a_dataset_deleted_while_it_is_waited_for_is_missing(
         self, client: Client, service: Service
@@ -222,9 +223,10 @@ class TestWait:
     def test_a_reindexing_that_fails_while_waited_for_is_a_failure(
         self, client: Client, service: Service
     ) -> None:
-        in_states(service, {}, {"job": job("running")}, {"job": job("failed")})
-        with pytest.raises(IndexingFailed, match="j_1 is failed"):
-            client.dataset("d_1").wait()
+        for states in ([{}, {"job": job("running")}], [{"job": job("queued")}]):
+            in_states(service, *states, {"job": job("failed")})
+            with pytest.raises(IndexingFailed, match="j_1 is failed"):
+                client.dataset("d_1").wait()
 
     def test_an_old_failure_does_not_matter_while_an_index_serves(
         self, client: Client, service: Service
@@ -239,7 +241,9 @@ class TestWait:
 
     def test_time_may_be_over(self, client: Client, service: Service) -> None:
         in_states(service, {"state": "indexing", "job": job("running")})
-        with pytest.raises(TimeoutError, match=r"within 0\.1 s; its state is indexing"):
+        with pytest.raises(
+            TimeoutError, match=r"run7 \(d_1\) was not indexed within 0\.1 s; its job is running"
+        ):
             client.dataset("d_1").wait(timeout=0.1)
 
 

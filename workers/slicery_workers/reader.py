@@ -109,6 +109,7 @@ class ObjectReader(PreadFile):
         self._moved = threading.Condition(self._lock)
         self._n_waiting = 0
         self._last_read = -1
+        self._n_wanted = 0
         self._blocks: OrderedDict[int, Future[bytes]] = OrderedDict()
         n_threads = read_ahead + 2  # one for who looks back, who need not wait for the runs
         self._pool = ThreadPoolExecutor(n_threads, thread_name_prefix="read-ahead")
@@ -157,8 +158,12 @@ class ObjectReader(PreadFile):
     def _block(self, number: int) -> bytes:
         with self._lock:
             if number != self._last_read:  # decoders read one block in many small pieces
-                self._last_read = number
-                self._want(number)
+                is_next, self._last_read = number == self._last_read + 1, number
+                if is_next and number % self._run_blocks and number in self._blocks:
+                    self._n_wanted -= 1  # it was sent for together with all that had better be there by now
+                else:
+                    self._want(number)
+                self._forget()
                 self._moved.notify_all()
             block = self._blocks[number]
             if block.done():
@@ -172,14 +177,17 @@ class ObjectReader(PreadFile):
                 self._n_waiting -= 1
 
     def _want(self, number: int) -> None:
-        """Send for a block and what follows it, and forget what was read long ago."""
-        n_wanted = 0
+        """Send for a block and what follows it."""
+        self._n_wanted = 0
         for run in self._wanted_with(number):
             self._send_for([each for each in run if each not in self._blocks])
             for each in run:
                 self._blocks.move_to_end(each)
-            n_wanted += len(run)
-        while len(self._blocks) > n_wanted + self._kept_blocks:
+            self._n_wanted += len(run)
+
+    def _forget(self) -> None:
+        """Forget what was read long ago."""
+        while len(self._blocks) > self._n_wanted + self._kept_blocks:
             self._blocks.popitem(last=False)
 
     def _wanted_with(self, number: int) -> Iterator[range]:
