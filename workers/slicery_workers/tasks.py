@@ -43,9 +43,7 @@ def index_dataset(self: Task, job_id: str) -> None:
             return
         log.info("job %s: dataset %s, generation %d", job_id, work.claim.dataset_id, work.claim.generation)
         units = work.units()
-        if not work.is_small(units):
-            units = _share(work, units)
-        _do(work, units)
+        _do(work, _all_of(work, units) if work.is_small(units) else _share(work, units))
 
 
 @app.task(name=queue.INDEX_UNITS, bind=True)
@@ -54,10 +52,12 @@ def index_units(self: Task, job_id: str, units: list[dict[str, Any]]) -> None:
     with _job_border(job_id):
         with transaction() as session:
             claim = jobs.look_up(session, job_id, redelivered=_is_redelivered(self))
-            work = None if claim is None else _work(session, claim)
-        if work is not None:
-            work.share()
-            _do(work, [Unit(**unit) for unit in units])
+            if claim is None:
+                return
+            work = _work(session, claim)
+            missing = work.missing(session, [Unit(**unit) for unit in units])
+        work.share()
+        _do(work, missing)
 
 
 def _work(session: Session, claim: Claim) -> Work:
@@ -67,19 +67,26 @@ def _work(session: Session, claim: Claim) -> Work:
     return TableWork(session, claim, indexer)
 
 
+def _all_of(work: Work, units: list[Unit]) -> list[Unit]:
+    """Return the units of a small job that have not been done before."""
+    with transaction() as session:
+        return work.missing(session, units)
+
+
 def _share(work: Work, units: list[Unit]) -> list[Unit]:
-    """Send tasks for the units of a large job; return those that are left to this one."""
+    """Send tasks for the units of a large job; return those left to this one that have not been done before."""
     own, *others = together(units, get_settings().stretch_bytes)
     with transaction() as session:
         jobs.set_units(session, work.claim.job_id, len(units))
+        missing = work.missing(session, own)
     for group in others:
         queue.enqueue(queue.INDEX_UNITS, work.claim.job_id, [unit.to_json() for unit in group])
     work.share()
-    return own
+    return missing
 
 
-def _do(work: Work, units: list[Unit]) -> None:
-    if work.run(units):
+def _do(work: Work, missing: list[Unit]) -> None:
+    if work.run(missing):
         work.join()
         make_preview(work.claim)
 

@@ -108,14 +108,16 @@ class Work(ABC):
         """Say that other tasks do other units of the job."""
         self._progress.shared = True
 
-    def run(self, units: Sequence[Unit]) -> bool:
-        """Do units that lie side by side, unless their drafts are there, and save what they found.
+    def missing(self, session: Session, units: Sequence[Unit]) -> list[Unit]:
+        """Return those of some units, which lie side by side, whose drafts are not there."""
+        there = index.drafts_there(session, *self._key, [(each.object, each.ordinal) for each in units])
+        return [each for each in units if (each.object, each.ordinal) not in there]
+
+    def run(self, missing: Sequence[Unit]) -> bool:
+        """Do units and save what they found.
 
         Returns whether no unit of the job is left to be done, so that they can be joined; True for one task alone.
         """
-        with transaction() as session:
-            there = index.drafts_there(session, *self._key, [(each.object, each.ordinal) for each in units])
-        missing = [each for each in units if (each.object, each.ordinal) not in there]
         for unit in missing:
             done = self._do(unit)
             with transaction() as session:
