@@ -185,6 +185,37 @@ def test_a_failure_spares_what_came_before_it() -> None:
             assert caught.value is failure
 
 
+def test_a_source_that_gives_too_little_is_told() -> None:
+    def fetch(wanted: ByteRange) -> Iterator[bytes]:
+        yield DATA[wanted.start : wanted.start + 1000]
+
+    with ObjectReader(fetch, len(DATA), block_bytes=1000, run_blocks=3) as reader:
+        assert reader.pread(0, 1000) == DATA[:1000]
+        with pytest.raises(ValueError, match="2 blocks too few"):
+            reader.pread(1000, 2000)
+
+
+def test_blocks_that_have_been_read_are_held_by_nobody_while_their_run_goes_on() -> None:
+    forgotten: list[int] = []
+    release = threading.Event()
+
+    class Block(bytes):
+        def __del__(self) -> None:
+            forgotten.append(len(self))
+
+    def fetch(wanted: ByteRange) -> Iterator[bytes]:
+        yield from (Block(bytes(100)) for _ in range(100))
+        release.wait(10)
+        yield from (Block(bytes(100)) for _ in range(wanted.start + 10_000, wanted.stop, 100))
+
+    with ObjectReader(fetch, 20_000, block_bytes=100, run_blocks=200, read_ahead=0, kept_blocks=2) as reader:
+        for number in range(100):
+            assert reader.pread(100 * number, 100 * number + 50) == bytes(50)
+        n_forgotten = len(forgotten)
+        release.set()
+    assert 95 <= n_forgotten <= 100
+
+
 def test_a_job_that_has_ended_stops_the_run_that_tells_it() -> None:
     taken: list[int] = []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -208,24 +208,25 @@ class ObjectReader(PreadFile):
         """Ask for blocks, those that lie side by side together."""
         for _, group in groupby(enumerate(numbers), lambda each: each[1] - each[0]):
             blocks = {number: Future[bytes]() for _, number in group}
-            self._pool.submit(self._load, min(blocks), list(blocks.values()))
+            self._pool.submit(self._load, min(blocks), deque(blocks.values()))
             self._blocks.update(blocks)
 
-    def _load(self, first: int, run: list[Future[bytes]]) -> None:
+    def _load(self, first: int, run: deque[Future[bytes]]) -> None:
         start, stop = (number * self._block_bytes for number in (first, first + len(run)))
         try:
             with closing(self._read(ByteRange(start, min(stop, self.size)))) as blocks:
-                for number, (wanted, block) in enumerate(zip(run, blocks, strict=True), first):
+                for number, block in enumerate(blocks, first):
                     self._on_bytes(len(block))
-                    wanted.set_result(block)
+                    run.popleft().set_result(block)  # so that blocks are held by nobody once they are read
                     with self._moved:
                         self._moved.wait_for(partial(self._is_room_for, number + 1))
                     if self.closed:
                         return
+            if run:
+                raise ValueError(f"the source of ranges gave {len(run)} blocks too few")
         except BaseException as exc:  # noqa: BLE001 - it is raised where the block is read
             for wanted in run:
-                if not wanted.done():
-                    wanted.set_exception(exc)
+                wanted.set_exception(exc)
 
     def _is_room_for(self, number: int) -> bool:
         return self.closed or self._n_waiting > 0 or number <= self._last_read + AHEAD_BLOCKS
