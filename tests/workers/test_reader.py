@@ -18,20 +18,31 @@ from hypothesis import strategies as st
 from slicery_service.byterange import ByteRange
 from slicery_service.errors import ObjectChanged
 from slicery_workers.progress import JobEnded
-from slicery_workers.reader import AHEAD_BLOCKS, KEPT_BLOCKS, ObjectReader
+from slicery_workers.reader import AHEAD_BLOCKS, KEPT_BLOCKS, PATIENCE_SECONDS, ObjectReader
 
 DATA = random.Random(1).randbytes(10_007)
 
 
 def reader_of(
-    data: bytes, block_bytes: int = 1000, *, run_blocks: int = 2, read_ahead: int = 2, streaming: bool = False
+    data: bytes,
+    block_bytes: int = 1000,
+    *,
+    run_blocks: int = 2,
+    long_run_blocks: int = 0,
+    read_ahead: int = 2,
+    streaming: bool = False,
 ) -> ObjectReader:
     def fetch(wanted: ByteRange) -> bytes | Iterator[bytes]:
         found = data[wanted.start : wanted.stop]
         return pieces(found, block_bytes) if streaming else found
 
     return ObjectReader(
-        fetch, len(data), block_bytes=block_bytes, run_blocks=run_blocks, read_ahead=read_ahead
+        fetch,
+        len(data),
+        block_bytes=block_bytes,
+        run_blocks=run_blocks,
+        long_run_blocks=long_run_blocks,
+        read_ahead=read_ahead,
     )
 
 
@@ -43,14 +54,25 @@ def pieces(data: bytes, size: int) -> Iterator[bytes]:
 @given(
     st.integers(1, 12_000),
     st.integers(1, 9),
+    st.integers(0, 20),
     st.integers(0, 4),
     st.booleans(),
     st.lists(st.tuples(st.integers(0, 11_000), st.integers(0, 11_000))),
 )
 def test_any_range_is_exact(
-    block_bytes: int, run_blocks: int, read_ahead: int, streaming: bool, ranges: list[tuple[int, int]]
+    block_bytes: int,
+    run_blocks: int,
+    long_run_blocks: int,
+    read_ahead: int,
+    streaming: bool,
+    ranges: list[tuple[int, int]],
 ) -> None:
-    options: dict[str, Any] = {"run_blocks": run_blocks, "read_ahead": read_ahead, "streaming": streaming}
+    options: dict[str, Any] = {
+        "run_blocks": run_blocks,
+        "long_run_blocks": long_run_blocks,
+        "read_ahead": read_ahead,
+        "streaming": streaming,
+    }
     with reader_of(DATA, block_bytes, **options) as reader:
         for start, stop in ranges:
             assert reader.pread(start, stop) == DATA[start:stop]
@@ -291,3 +313,26 @@ def test_who_waits_for_one_run_has_the_next_one_come_meanwhile() -> None:
 
     with ObjectReader(fetch, 40_000, block_bytes=1000, run_blocks=10) as reader:
         assert reader.pread(0, 20_000) == bytes(20_000)
+
+
+def test_a_fast_store_is_asked_for_much_at_a_time_and_a_slow_one_for_little() -> None:
+    fetched: list[tuple[int, int]] = []
+    slow = threading.Event()
+
+    def fetch(wanted: ByteRange) -> Iterator[bytes]:
+        fetched.append((wanted.start // 1000, wanted.stop // 1000))
+        for _ in range(wanted.start, wanted.stop, 1000):
+            if slow.is_set():
+                time.sleep(4 * PATIENCE_SECONDS)
+            yield bytes(1000)
+
+    with ObjectReader(fetch, 200_000, block_bytes=1000, run_blocks=4, long_run_blocks=32) as reader:
+        for number, block in enumerate(reader.blocks(0, 200_000)):
+            if number == 40:
+                slow.set()
+            assert block == bytes(1000)
+    fetched.sort()
+    assert [start for start, _ in fetched] == [0, *(stop for _, stop in fetched[:-1])]  # nothing twice
+    sizes = [stop - start for start, stop in fetched]
+    assert sizes[:2] == [32, 32]
+    assert set(sizes[-10:]) == {4}

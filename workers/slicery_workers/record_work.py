@@ -21,7 +21,7 @@ from slicery_workers.drafts import Draft, Indexed, NeedsWholeScan, join_stretche
 from slicery_workers.heads import HEAD_BYTES, prepared
 from slicery_workers.indexing import index_whole, scan_stretch
 from slicery_workers.pairs import MATES, Mate, index_pair
-from slicery_workers.reader import ObjectReader
+from slicery_workers.reader import LONG_RUN_BLOCKS, ObjectReader
 from slicery_workers.saving import Saver, from_payload, to_payload
 from slicery_workers.scanners import RecordIndexer, Summary
 from slicery_workers.summary import joined_summary
@@ -40,9 +40,11 @@ class RecordWork(Work):
         """Do a unit; many segments of a whole object are saved meanwhile."""
         if unit.paired:
             return self._index_pair(unit)
-        do = self._index_whole if unit.whole else self._scan_stretch
-        with self._opened(unit.object, unit.stop) as reader:
-            return do(reader, unit)
+        if unit.whole:
+            with self._opened(unit.object, unit.stop) as reader:
+                return self._index_whole(reader, unit)
+        with self._opened(unit.object, unit.stop, long_run_blocks=LONG_RUN_BLOCKS) as reader:
+            return self._scan_stretch(reader, unit)
 
     def units(self) -> list[Unit]:
         """Divide the job; reads the first bytes of each object."""

@@ -166,7 +166,9 @@ class Work(ABC):
         return self.claim.dataset_id, self.claim.generation
 
     @contextmanager
-    def _opened(self, number: int, ahead_stop: int, share: int = 1) -> Iterator[ObjectReader]:
+    def _opened(
+        self, number: int, ahead_stop: int, share: int = 1, long_run_blocks: int = 0
+    ) -> Iterator[ObjectReader]:
         """Read an object; problems name it."""
         stored = self._objects[number]
         reader = ObjectReader(
@@ -175,6 +177,7 @@ class Work(ABC):
             on_bytes=self._progress.add,
             ahead_stop=ahead_stop,
             share=share,
+            long_run_blocks=long_run_blocks,
         )
         with self._naming(number), reader:
             yield reader
