@@ -24,6 +24,8 @@ lines = st.text(alphabet="AC", max_size=4)
 bodies = st.one_of(
     st.lists(lines | st.sampled_from(["", " ", "A C", "AC>", "*-"]), max_size=5),
     st.tuples(st.integers(1, 4), st.integers(0, 14)).map(lambda pair: _wrapped(*pair)),
+    st.tuples(st.integers(60, 140), st.integers(0, 300)).map(lambda pair: _wrapped(*pair)),
+    st.integers(60, 130).map(lambda n: ["A" * n + " C", "AC"]),
 )
 records = st.lists(st.tuples(st.text(alphabet="a >|;\t\u00e9", max_size=5), bodies), max_size=5)
 line_ends = st.sampled_from(["\n", "\r\n"])
@@ -150,6 +152,15 @@ def test_what_is_broken_is_refused_wherever_it_is_cut(
         scanned(text, [], sizes)
     with pytest.raises(NeedsWholeScan):
         scanned(text, lengths or [3], sizes)
+
+
+@pytest.mark.parametrize("bad", [b"\x01", b"\x1f", b"\x7f", b"\x80", b"\xff"])
+@pytest.mark.parametrize("n_before", [0, 1, 62, 63, 64, 65, 127, 128, 200])
+def test_what_is_no_residue_is_found_wherever_it_stands(bad: bytes, n_before: int) -> None:
+    for n_behind in (0, 63, 64, 100):
+        text = b">a\n" + b"A" * n_before + bad + b"C" * n_behind
+        with pytest.raises(MalformedRecord, match=f"byte {3 + n_before:,} of the text: expected residues"):
+            scanned(text, [], [])
 
 
 @pytest.mark.parametrize("lengths", [[], [1] * 9000, [4000, 5000], [4097]])

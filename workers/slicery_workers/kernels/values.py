@@ -36,8 +36,8 @@ EMPTY, QUOTED_EMPTY, NULL_WORD, BOOL, INT, WIDE, HUGE, DOUBLE, DATE, TIME, ZONED
     1 << n for n in range(12)
 )
 
-PADDING = 64
-"""Zero bytes behind a text: what the longest look ahead may touch."""
+PADDING = 72
+"""Zero bytes behind a text: what the longest look ahead may touch, LANES bytes from behind the next one on."""
 
 ONES = np.uint64(0x0101010101010101)
 HIGHS = np.uint64(0x8080808080808080)
