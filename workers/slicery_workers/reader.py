@@ -170,14 +170,11 @@ class ObjectReader(PreadFile):
         with self._lock:
             if number != self._last_read:  # decoders read one block in many small pieces
                 is_next, self._last_read = number == self._last_read + 1, number
-                if is_next and number % self._run_blocks and number in self._blocks:
-                    self._n_wanted -= 1  # it was sent for together with all that had better be there by now
-                else:
-                    is_fast = is_next and self._block_seconds <= PATIENCE_SECONDS
-                    self._run_blocks = self._long_run if self._long_run and is_fast else self._short_run
-                    self._want(number)
-                    if self._long_run and is_next:
-                        self._want_still(number)
+                is_fast = is_next and self._block_seconds <= PATIENCE_SECONDS
+                self._run_blocks = self._long_run if self._long_run and is_fast else self._short_run
+                self._want(number)
+                if self._long_run and is_next:
+                    self._want_still(number)
                 self._forget()
                 self._moved.notify_all()
             block = self._blocks[number]
@@ -256,7 +253,8 @@ class ObjectReader(PreadFile):
                 raise ValueError(f"the source of ranges gave {len(run)} blocks too few")
         except BaseException as exc:  # noqa: BLE001 - it is raised where the block is read
             for wanted in run:
-                wanted.set_exception(exc)
+                if not wanted.done():
+                    wanted.set_exception(exc)
 
     def _is_room_for(self, number: int) -> bool:
         return self.closed or self._n_waiting > 0 or number <= self._last_read + AHEAD_BLOCKS
